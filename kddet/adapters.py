@@ -1,0 +1,57 @@
+"""Adaptation layers: bring a student feature to the teacher's width. Dropped from every exported student."""
+from __future__ import annotations
+
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from kddet.registry import MODELS
+
+
+@MODELS.register_module()
+class Adapter(BaseModule):
+    """One convolution for maps ``(N, C, H, W)``, one linear layer for vectors ``(R, C)``.
+
+    Chen et al. (NIPS 2017, Sec. 3.4) adapt with a 1x1 convolution, or a fully connected layer for vectors, and find
+    it to help even where the widths agree.
+
+    Args:
+        in_channels: the student's width.
+        out_channels: the teacher's width.
+        vector: the feature is ``(R, C)``.
+        kernel_size: of the convolution, odd; spatial size is kept.
+        relu: end with a ReLU, for teacher features that are post-activation.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, vector: bool = False, kernel_size: int = 1,
+                 relu: bool = False) -> None:
+        super().__init__(init_cfg=dict(type='Xavier', layer=['Conv2d', 'Linear'], distribution='uniform'))
+        self.project: nn.Module = (nn.Linear(in_channels, out_channels) if vector else
+                                   nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2))
+        self.relu = relu
+
+    def forward(self, feature: Tensor) -> Tensor:
+        feature = self.project(feature)
+        return feature.relu() if self.relu else feature
+
+
+def build_adapter(cfg: dict | None, student: Tensor, teacher: Tensor, where: str) -> nn.Module:
+    """The adapter between two probe features; identity for ``cfg=None``.
+
+    Args:
+        cfg: keyword arguments of :class:`Adapter`, or a config with a ``type`` of the user's own.
+        student, teacher: features of a probe forward, ``(N, C, H, W)`` or ``(R, C)``.
+        where: what they are, for the message.
+    """
+    widths = student.shape[1], teacher.shape[1]
+    if student.dim() != teacher.dim():
+        raise ValueError(f'{where}: the student gives {tuple(student.shape)}, the teacher {tuple(teacher.shape)}; '
+                         'maps compare with maps (N, C, H, W) and vectors with vectors (R, C)')
+    if cfg is None:
+        if widths[0] != widths[1]:
+            raise ValueError(f'{where}: the student has {widths[0]} channels and the teacher {widths[1]}; '
+                             'without an adapter they must agree: leave `adapter` at its default')
+        return nn.Identity()
+    kind = dict(type='kddet.Adapter', vector=student.dim() == 2)
+    if 'type' in cfg:
+        kind = {}
+    return MODELS.build(dict(kind, **cfg, in_channels=widths[0], out_channels=widths[1]))

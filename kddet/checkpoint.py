@@ -1,0 +1,168 @@
+"""Load MMEngine checkpoints without unpickling arbitrary objects, and export plain student weights."""
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import tempfile
+from collections import OrderedDict, defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import master_only
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from packaging.version import Version
+from torch import nn
+
+DISTILLER_PREFIX = 'distiller.'
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Tell ``torch.load(weights_only=True)`` about the types that MMEngine stores, and about nothing else.
+
+    These are the history buffers of the log, numpy arrays and scalars inside them and in the metadata. Without this,
+    torch >= 2.6 refuses the checkpoints of mmengine <= 0.10.7, ``--resume`` included. A history buffer pickles its
+    four statistics as ``getattr(HistoryBuffer, name)``: only these four are answered, by a function of our own.
+    On torch < 2.4 there is no such list and :func:`load_checkpoint` refuses these files unless they are trusted.
+    """
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return
+    multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray  # type: ignore[attr-defined]
+    allowed: list = [HistoryBuffer, np.ndarray, np.dtype, multiarray.scalar, multiarray._reconstruct, defaultdict]
+    allowed += [type(np.dtype(kind)) for kind in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8',
+                                                  '?', 'U1', 'S1')]
+    if Version(torch.__version__) >= Version('2.5'):  # (object, name) pairs: the same objects under the module names of numpy 1 and 2
+        allowed += [(getattr(multiarray, name), f'numpy.{package}.multiarray.{name}')
+                    for name in ('scalar', '_reconstruct') for package in ('core', '_core')]
+        allowed.append((_history_statistic, 'builtins.getattr'))
+    torch.serialization.add_safe_globals(allowed)
+
+
+def _history_statistic(owner: Any, name: str) -> Any:
+    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
+        return getattr(owner, name)
+    raise pickle.UnpicklingError(f'a checkpoint may not contain getattr({owner!r}, {name!r})')
+
+
+def load_checkpoint(path: str | Path, *, trust: bool = False) -> dict:
+    """Load a checkpoint to CPU without running code from it.
+
+    Args:
+        path: a file, or any URL that MMEngine's loaders know (``https://``, ``s3://``, ``torchvision://`` ...).
+        trust: unpickle arbitrary objects, which runs code from the file; only for files whose origin is known.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no checkpoint, is cut short, or carries objects that are neither tensors nor what
+            MMEngine stores (the message names the first).
+    """
+    path = str(path)
+    local = '://' not in path
+    if local and not os.path.isfile(path):
+        raise FileNotFoundError(f'checkpoint {path!r} does not exist (working directory: {os.getcwd()})')
+    try:
+        if local:
+            checkpoint = torch.load(path, map_location='cpu', weights_only=not trust)
+        else:
+            checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+    except pickle.UnpicklingError as error:
+        raise ValueError(f'checkpoint {path!r} is refused: {refusal_reason(error)}') from error
+    except (RuntimeError, EOFError, KeyError) as error:
+        raise ValueError(f'{path!r} is not a readable checkpoint ({str(error).splitlines()[0]}); '
+                         'it may have been cut short: compare its size with the original') from error
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f'{path!r} holds a {type(checkpoint).__name__}, a checkpoint is a dict with a state_dict')
+    return checkpoint
+
+
+def refusal_reason(error: pickle.UnpicklingError) -> str:
+    """The object that torch's safe unpickler would not build, in one sentence."""
+    text = str(error)
+    for line in text.replace('. Please', '\n').splitlines():
+        if 'GLOBAL' in line or 'global' in line and 'Unsupported' in line:
+            return (f'it carries an object that is not a tensor ({line.strip().lstrip("(1) ")}). Nothing of it was run. '
+                    'Save the weights alone on the machine where the file was written')
+    return text.splitlines()[0]
+
+
+def state_dict_of(checkpoint: dict) -> OrderedDict:
+    """The weights of a checkpoint, with the prefix that parallel wrappers leave (``module.``) taken off."""
+    weights = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(weights, dict) or not any(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise ValueError(f'no weights in this checkpoint, its keys are {list(checkpoint)[:8]}')
+    plain = OrderedDict((key.removeprefix('module.'), value) for key, value in weights.items())
+    if hasattr(weights, '_metadata'):
+        plain._metadata = weights._metadata  # type: ignore[attr-defined]
+    return plain
+
+
+def student_weights(checkpoint: dict) -> OrderedDict:
+    """The student's weights alone: adapters and whatever else the Distiller trained are dropped."""
+    weights = state_dict_of(checkpoint)
+    student = OrderedDict((key, value) for key, value in weights.items() if not key.startswith(DISTILLER_PREFIX))
+    if hasattr(weights, '_metadata'):
+        student._metadata = OrderedDict(  # type: ignore[attr-defined]
+            (key, value) for key, value in weights._metadata.items() if not f'{key}.'.startswith(DISTILLER_PREFIX))
+    return student
+
+
+def load_weights(model: nn.Module, weights: dict, *, name: str, strict: bool = True) -> str:
+    """Load ``weights`` into ``model`` and report the coverage in one line.
+
+    Returns:
+        The line, for the log.
+
+    Raises:
+        ValueError: with ``strict``, anything but full coverage; the message lists the keys.
+    """
+    wanted = model.state_dict()
+    missing = [key for key in wanted if key not in weights and not key.endswith('num_batches_tracked')]
+    unexpected = [key for key in weights if key not in wanted]
+    misshaped = [key for key, value in weights.items() if key in wanted and value.shape != wanted[key].shape]
+    problems = dict(missing=missing, unexpected=unexpected)
+    problems['of another shape'] = misshaped
+    loaded = len([key for key in wanted if key in weights]) - len(misshaped)
+    line = f'{name}: {loaded} of {len(wanted)} tensors loaded' + ''.join(
+        f', {len(keys)} {kind}' for kind, keys in problems.items() if keys)
+    if strict and any(problems.values()):
+        listed = '; '.join(f'{kind}: {_some(keys)}' for kind, keys in problems.items() if keys)
+        raise ValueError(f'{line} ({listed}). Give the checkpoint that belongs to this config, or write strict=False '
+                         'to accept it')
+    usable = OrderedDict((key, value) for key, value in weights.items() if key not in misshaped)
+    if hasattr(weights, '_metadata'):
+        usable._metadata = weights._metadata  # type: ignore[attr-defined]
+    model.load_state_dict(usable, strict=False)
+    return line
+
+
+def _some(keys: list[str], most: int = 6) -> str:
+    return ', '.join(keys[:most]) + (f' and {len(keys) - most} more' if len(keys) > most else '')
+
+
+@master_only
+def save_whole(obj: Any, path: str | Path) -> None:
+    """``torch.save`` that leaves either the whole file or none."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            torch.save(obj, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def file_hash(path: str | Path, length: int = 12) -> str:
+    """The first digits of a file's SHA-256, to name a checkpoint beyond doubt."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()[:length]

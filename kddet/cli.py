@@ -1,0 +1,56 @@
+"""What every tool shares: MMDet's common flags, and errors of the user's input as one sentence."""
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from kddet.checkpoint import refusal_reason
+
+USER_ERRORS = (ValueError, FileNotFoundError, ImportError, KeyError)
+
+
+def main_guard(main: Callable[[], None]) -> None:
+    """Run ``main``; a user's error is one message on stderr and exit code 2. ``KDDET_TRACEBACK=1`` shows it whole."""
+    quiet()
+    try:
+        main()
+    except pickle.UnpicklingError as error:
+        _leave(error, f'the checkpoint is refused: {refusal_reason(error)}')
+    except USER_ERRORS as error:
+        _leave(error, str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error))
+
+
+def add_host_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that MMDet's train.py and test.py have in common."""
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        help='override settings of the config: key=value, nested keys with dots, lists as "[a,b]"')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def work_dir_of(args: argparse.Namespace, cfg: Config) -> str:
+    """The command line first, then the config, then the name of the config file."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
+
+
+def quiet() -> None:
+    """Silence the host's deprecation warnings, which number in the dozens on a modern torch."""
+    for category in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
+        warnings.filterwarnings('ignore', category=category)
+    warnings.filterwarnings('ignore', message='.*(torch.jit|meshgrid|checkpoint file|pkg_resources).*')
+
+
+def _leave(error: BaseException, message: str) -> None:
+    if os.environ.get('KDDET_TRACEBACK') == '1':
+        raise error
+    print(f'error: {message}', file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,54 @@
+"""Load MMDet configs from wherever a user keeps them, and take the student out of a distillation config."""
+from __future__ import annotations
+
+import os
+
+from mmengine.config import Config, ConfigDict
+
+ConfigLike = str | os.PathLike | dict | Config
+
+
+def load_config(source: ConfigLike) -> Config:
+    """A Config from a path, a ``package::path`` (``'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'``) or a dict.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ImportError: mmengine reads ``package::path`` with setuptools' pkg_resources, which is not there.
+    """
+    if isinstance(source, Config):
+        return source
+    if isinstance(source, dict):
+        return Config(dict(source))
+    path = os.fspath(source)
+    if '::' not in path and not os.path.isfile(path):
+        raise FileNotFoundError(f'config {path!r} does not exist (working directory: {os.getcwd()}); '
+                                "give a path, or 'package::path' for one that a package ships")
+    try:
+        if '::' in path:
+            from mmengine.hub import get_config
+            return get_config(path)
+        return Config.fromfile(path)
+    except ModuleNotFoundError as error:
+        if error.name != 'pkg_resources':
+            raise
+        raise ImportError(f"config {path!r} refers to 'package::path', which mmengine reads with pkg_resources; "
+                          "setuptools >= 82 no longer has it: pip install 'setuptools<82'") from error
+
+
+def is_distillation(cfg: Config) -> bool:
+    """Whether the config's model is a kddet Distiller."""
+    return cfg.model.get('type') in ('kddet.Distiller', 'Distiller')
+
+
+def student_config(cfg: Config) -> Config:
+    """The config of the plain student: the same file with the student as its model and no hook of kddet's.
+
+    A plain MMDet config comes back as it is. Nothing of the teacher is needed to build the result.
+    """
+    if not is_distillation(cfg):
+        return cfg
+    plain = cfg.copy()
+    plain.model = ConfigDict(plain.model.student)
+    if plain.get('custom_hooks'):
+        plain.custom_hooks = [hook for hook in plain.custom_hooks if not str(hook.get('type')).startswith('kddet.')]
+    return plain

@@ -1,0 +1,4 @@
+"""MMEngine hooks."""
+from .loss_weight import LossWeightHook
+
+__all__ = ['LossWeightHook']

@@ -1,0 +1,53 @@
+"""Schedule the weight of a method: start, stop, linear ramp."""
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from kddet.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LossWeightHook(Hook):
+    """Multiply a method's ``loss_weight`` by 0 before ``start``, by 1 from the end of the ramp to ``stop``, then by 0.
+
+    It keeps no state: the factor follows from the runner's epoch or iteration, so resuming needs nothing.
+
+    Args:
+        method: key of the method in the Distiller's ``methods``.
+        start: first epoch or iteration, counted from 0, in which the method is on.
+        stop: first one in which it is off again; None leaves it on.
+        ramp: number of epochs or iterations over which the factor rises linearly from ``1 / (ramp + 1)`` to 1.
+        by_epoch: count epochs (True) or iterations.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self, method: str, start: int = 0, stop: int | None = None, ramp: int = 0,
+                 by_epoch: bool = True) -> None:
+        if start < 0 or ramp < 0 or (stop is not None and stop <= start):
+            raise ValueError(f'LossWeightHook for {method!r}: start {start}, stop {stop}, ramp {ramp}; start and ramp '
+                             'must be 0 or more, and stop greater than start')
+        self.method, self.start, self.stop, self.ramp, self.by_epoch = method, start, stop, ramp, by_epoch
+
+    def factor(self, step: int) -> float:
+        """The factor in epoch or iteration ``step``."""
+        if step < self.start or (self.stop is not None and step >= self.stop):
+            return 0.0
+        return min(1.0, (step - self.start + 1) / (self.ramp + 1))
+
+    def before_train(self, runner) -> None:
+        methods = _methods(runner)
+        if self.method not in methods:
+            raise ValueError(f'LossWeightHook schedules method {self.method!r}, the Distiller has {list(methods)}')
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        _methods(runner)[self.method].schedule = self.factor(runner.epoch if self.by_epoch else runner.iter)
+
+
+def _methods(runner):
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    methods = getattr(model, 'methods', None)
+    if methods is None:
+        raise ValueError(f'LossWeightHook needs a kddet.Distiller, the model is a {type(model).__name__}')
+    return methods

@@ -1,0 +1,38 @@
+"""Which level of the student's pyramid is compared with which of the teacher's."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kddet.recorder import Pyramid
+
+
+def pair_levels(student: Pyramid, teacher: Pyramid, levels: Sequence[int] | None, where: str) -> list[tuple[int, int]]:
+    """Index pairs of equal stride, read off the spatial sizes of a probe forward of one image through both models.
+
+    Args:
+        student, teacher: pyramids of the same image, finest level first.
+        levels: indices into the student's pyramid to keep; None keeps every level that has a partner.
+        where: what is paired, for the message.
+
+    Returns:
+        ``[(student index, teacher index), ...]``. Pyramids that share no size pair by index if equally long.
+    """
+    wanted = range(len(student)) if levels is None else levels
+    outside = [level for level in wanted if not 0 <= level < len(student)]
+    if outside or not len(wanted):
+        raise ValueError(f'{where}: levels {list(wanted)} were asked for, the student has levels 0 to '
+                         f'{len(student) - 1}')
+    sizes = {tuple(level.shape[2:]): index for index, level in enumerate(teacher)}
+    if len(sizes) == len(teacher):
+        pairs = [(index, sizes[tuple(student[index].shape[2:])]) for index in wanted
+                 if tuple(student[index].shape[2:]) in sizes]
+        if pairs and (levels is None or len(pairs) == len(wanted)):
+            return pairs
+    if len(student) == len(teacher):
+        return [(index, index) for index in wanted]
+    raise ValueError(f'{where}: no pairing of the student\'s levels {_sizes(student)} with the teacher\'s '
+                     f'{_sizes(teacher)} (H x W of the probe); choose `levels` that both have')
+
+
+def _sizes(pyramid: Pyramid) -> str:
+    return ', '.join('x'.join(map(str, level.shape[2:])) or 'vector' for level in pyramid)

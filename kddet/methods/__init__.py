@@ -1,0 +1,5 @@
+"""Distillation methods, one file a paper."""
+from .base import DistillMethod
+from .hint import HintLearning
+
+__all__ = ['DistillMethod', 'HintLearning']

@@ -1,0 +1,149 @@
+"""Read what named submodules of a detector took in and gave out during one forward."""
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Pyramid = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a tapped submodule."""
+    args: tuple
+    kwargs: dict
+    output: Any
+    versions: tuple[int, ...]  # of the output's tensors, to see a later in-place operation
+
+
+class Records(Mapping):
+    """What was recorded: ``records[tap]`` is the tuple of :class:`Call`, in order of execution."""
+
+    def __init__(self, taps, owner: str = 'model') -> None:
+        self._calls: dict[str, list[Call]] = {tap: [] for tap in taps}
+        self._owner = owner
+
+    def add(self, tap: str, call: Call) -> None:
+        self._calls[tap].append(call)
+
+    def __getitem__(self, tap: str) -> tuple[Call, ...]:
+        return tuple(self._calls[tap])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._calls)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def output(self, tap: str) -> Any:
+        """The output of a submodule that was called exactly once."""
+        if len(self[tap]) != 1:
+            raise RuntimeError(f'tap {tap!r} of the {self._owner} was called {len(self[tap])} times in this forward, '
+                               'one output was asked for; read Records.pyramid, or tap another module')
+        return self._unchanged(tap, self[tap][0])
+
+    def pyramid(self, tap: str, item: int | None = None) -> Pyramid:
+        """The tensors of a tap, one a level.
+
+        One call that returns five levels (``neck``) and five calls that return one level each
+        (``bbox_head.cls_convs.3``) give the same ``tuple`` of five ``(N, C, H, W)``.
+
+        Args:
+            tap: dotted name of a submodule.
+            item: which element to take of a submodule that returns several pyramids, as a dense head does.
+        """
+        if not self[tap]:
+            raise RuntimeError(f'tap {tap!r} is in the {self._owner} but was not called in this forward')
+        outputs = [self._unchanged(tap, call) for call in self[tap]]
+        if item is not None:
+            outputs = [output[item] for output in outputs]
+        levels = outputs[0] if len(outputs) == 1 and isinstance(outputs[0], (tuple, list)) else outputs
+        if not all(isinstance(level, Tensor) for level in levels):
+            raise TypeError(f'tap {tap!r} of the {self._owner} gives {_kind(outputs[0])} a call, a pyramid has one '
+                            'tensor a level; choose one with `item`, or tap a module deeper inside')
+        return tuple(levels)
+
+    def _unchanged(self, tap: str, call: Call) -> Any:
+        if _versions(call.output) != call.versions:
+            raise RuntimeError(f'the output of tap {tap!r} of the {self._owner} was overwritten in place after it was '
+                               f'recorded (an in-place activation follows); tap its parent '
+                               f'{tap.rpartition(".")[0]!r} to read the data after the activation')
+        return call.output
+
+
+class Recorder:
+    """Context manager that records the calls of ``taps`` in ``model``; no hook is left behind.
+
+    Taps are resolved by name on entry, so modules that were replaced since (SyncBN conversion) are found.
+
+    Args:
+        model: the detector whose submodules are tapped.
+        taps: dotted names of submodules, relative to the model.
+        owner: what to call the model in messages, ``'student'`` or ``'teacher'``.
+
+    Example:
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU())
+        >>> with Recorder(model, ['1']) as records:
+        ...     out = model(torch.rand(1, 3, 4, 4))
+        >>> records.pyramid('1')[0].shape
+        torch.Size([1, 8, 4, 4])
+    """
+
+    def __init__(self, model: nn.Module, taps, owner: str = 'model') -> None:
+        self._modules = {tap: resolve_tap(model, tap, owner) for tap in dict.fromkeys(taps)}
+        self._owner = owner
+
+    def __enter__(self) -> Records:
+        records = Records(self._modules, self._owner)
+        self._grad_enabled = torch.is_grad_enabled()
+        self._handles = [module.register_forward_hook(self._hook(records, tap), with_kwargs=True)
+                         for tap, module in self._modules.items()]
+        return records
+
+    def __exit__(self, *exception) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _hook(self, records: Records, tap: str):
+        def hook(module, args, kwargs, output):
+            if self._grad_enabled and not torch.is_grad_enabled():
+                raise RuntimeError(f'tap {tap!r} of the {self._owner} runs inside reentrant activation checkpointing, '
+                                   'where it carries no gradient; tap a module outside the checkpointed block, or set '
+                                   'with_cp=False')
+            records.add(tap, Call(args, kwargs, output, _versions(output)))
+        return hook
+
+
+def resolve_tap(model: nn.Module, tap: str, owner: str = 'model') -> nn.Module:
+    """The submodule called ``tap``, or a ValueError that lists what is there."""
+    modules = dict(model.named_modules())
+    if tap and tap in modules:
+        return modules[tap]
+    parent = tap
+    while parent not in modules:
+        parent = parent.rpartition('.')[0]
+    children = [name for name, _ in modules[parent].named_children()]
+    near = difflib.get_close_matches(tap, modules, n=3, cutoff=0.8)
+    raise ValueError(f'tap {tap!r} is not in the {owner} ({type(model).__name__}); '
+                     f'{parent or "it"} has {", ".join(children) or "no submodules"}'
+                     + (f'; near matches: {", ".join(near)}' if near else ''))
+
+
+def _versions(value: Any) -> tuple[int, ...]:
+    if isinstance(value, Tensor):
+        return () if value.is_inference() else (value._version,)
+    if isinstance(value, (tuple, list)):
+        return tuple(version for item in value for version in _versions(item))
+    return ()
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return f'a {type(value).__name__} of {len(value)} ({", ".join(type(item).__name__ for item in value)})'
+    return f'a {type(value).__name__}'

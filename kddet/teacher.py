@@ -1,0 +1,137 @@
+"""A detector that cannot change, runs as deep as it is asked to, and gets the input it was trained on."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor, nn
+
+from kddet.checkpoint import file_hash, load_checkpoint, load_weights, student_weights
+from kddet.config import ConfigLike, load_config, student_config
+from kddet.recorder import Recorder, Records
+
+DENSE_HEADS = ('rpn_head', 'bbox_head')
+
+
+class FrozenTeacher(nn.Module):
+    """A trained detector in ``eval()`` with ``requires_grad=False``, whatever is called on it.
+
+    It is held outside the Distiller's module tree, so it is in no optimizer, no checkpoint, no EMA copy and no DDP
+    bucket, and ``init_weights`` cannot touch it. Gradients may pass *through* it (no ``inference_mode``).
+
+    Args:
+        config: path, ``package::path``, dict or Config of the teacher's detector; a distillation config stands for
+            its student, so that yesterday's student can teach today.
+        checkpoint: path or URL of its weights. None leaves it untrained, with a warning: for tests.
+        strict: anything but full coverage of the weights is an error that lists the keys.
+        trust_checkpoint: let the checkpoint unpickle arbitrary objects, which runs code from the file.
+
+    Raises:
+        ValueError: the checkpoint does not cover the detector, or is refused.
+        FileNotFoundError: config or checkpoint does not exist.
+    """
+
+    def __init__(self, config: ConfigLike, checkpoint: str | None, *, strict: bool = True,
+                 trust_checkpoint: bool = False) -> None:
+        super().__init__()
+        cfg = student_config(load_config(config))
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
+            self.detector = revert_sync_batchnorm(MODELS.build(cfg.model))
+        self.checkpoint_hash: str | None = None
+        if checkpoint is None:
+            print_log('teacher: no checkpoint given, its weights are random', 'current', level=30)
+        else:
+            weights = student_weights(load_checkpoint(checkpoint, trust=trust_checkpoint))
+            line = load_weights(self.detector, weights, name=f'teacher {checkpoint}', strict=strict)
+            self.checkpoint_hash = file_hash(checkpoint) if '://' not in str(checkpoint) else None
+            print_log(f'{line}; sha256 {self.checkpoint_hash}', 'current')
+        self.requires_grad_(False)
+        self.renormalise: _Renormalise | None = None
+        self.train(False)
+
+    def train(self, mode: bool = True) -> FrozenTeacher:
+        """Stays in eval: DropPath and Dropout off too, not only BatchNorm."""
+        return super().train(False)
+
+    def __deepcopy__(self, memo: dict) -> FrozenTeacher:
+        return self
+
+    def match_input(self, student_preprocessor: nn.Module) -> None:
+        """Re-normalise the student's batches where the teacher was trained with another mean, std or channel order."""
+        self.renormalise = _Renormalise.between(student_preprocessor, self.detector.data_preprocessor)
+
+    @torch.no_grad()
+    def record(self, inputs: Tensor, samples: list | None, taps: Iterable[str]) -> Records:
+        """Run as deep as the taps ask, and no deeper.
+
+        Args:
+            inputs: ``(N, 3, H, W)``, as the student's data preprocessor gave it.
+            samples: data samples of the batch, for the size of each image inside its padding.
+            taps: dotted names of submodules of the detector.
+        """
+        if self.renormalise is not None:
+            inputs = self.renormalise(inputs, samples)
+        with Recorder(self.detector, taps, 'teacher') as records:
+            forward_to(self.detector, inputs, records)
+        return records
+
+
+def forward_to(detector: nn.Module, inputs: Tensor, taps: Iterable[str]) -> None:
+    """Forward ``(N, 3, H, W)`` through backbone, neck and dense heads, no further than some tap lies."""
+    roots = {tap.partition('.')[0] for tap in taps}
+    if not roots:
+        return
+    if roots == {'backbone'}:
+        detector.backbone(inputs)
+        return
+    features = detector.extract_feat(inputs)
+    for head in roots.intersection(DENSE_HEADS):
+        getattr(detector, head)(features)
+    beyond = roots.difference(DENSE_HEADS, ('backbone', 'neck'))
+    if beyond:
+        raise ValueError(f'taps below {sorted(beyond)} are not reached by a forward of {type(detector).__name__} '
+                         f'without boxes; it can be tapped in backbone, neck, {" and ".join(DENSE_HEADS)}')
+
+
+class _Renormalise(nn.Module):
+    """``(N, 3, H, W)`` normalised for the student -> the same pixels normalised for the teacher."""
+
+    def __init__(self, scale: Tensor, shift: Tensor, flip_channels: bool, pad_value: float) -> None:
+        super().__init__()
+        self.register_buffer('scale', scale, persistent=False)
+        self.register_buffer('shift', shift, persistent=False)
+        self.flip_channels, self.pad_value = flip_channels, pad_value
+
+    @classmethod
+    def between(cls, student: nn.Module, teacher: nn.Module) -> _Renormalise | None:
+        """None where both see the same input, so that the teacher gets the very same tensor."""
+        student_mean, student_std, student_order = _statistics(student)
+        teacher_mean, teacher_std, teacher_order = _statistics(teacher)
+        flip = student_order != teacher_order
+        if flip:  # to the teacher's order of channels, which comes first
+            student_mean, student_std = student_mean.flip(0), student_std.flip(0)
+        scale, shift = student_std / teacher_std, (student_mean - teacher_mean) / teacher_std
+        pad_value = float(getattr(teacher, 'pad_value', 0))
+        if not flip and torch.equal(student_mean, teacher_mean) and torch.equal(student_std, teacher_std):
+            return None
+        return cls(scale, shift, flip, pad_value)
+
+    def forward(self, inputs: Tensor, samples: list | None) -> Tensor:
+        if self.flip_channels:
+            inputs = inputs.flip(1)
+        inputs = (inputs * self.scale + self.shift).to(inputs.dtype)
+        for image, sample in zip(inputs, samples or ()):
+            height, width = sample.img_shape[:2]
+            image[:, height:] = self.pad_value
+            image[:, :, width:] = self.pad_value
+        return inputs
+
+
+def _statistics(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
+    """Mean and std of pixels as ``(3, 1, 1)``, and whether the loader's order of channels is reversed."""
+    mean = getattr(preprocessor, 'mean', torch.zeros(1, 1, 1)).float().expand(3, 1, 1)
+    std = getattr(preprocessor, 'std', torch.ones(1, 1, 1)).float().expand(3, 1, 1)
+    return mean.cpu(), std.cpu(), bool(getattr(preprocessor, '_channel_conversion', False))
