@@ -71,7 +71,7 @@ def load_checkpoint(path: str | Path, *, trust: bool = False) -> dict:
     except pickle.UnpicklingError as error:
         raise ValueError(f'checkpoint {path!r} is refused: {refusal_reason(error)}') from error
     except (RuntimeError, EOFError, KeyError) as error:
-        raise ValueError(f'{path!r} is not a readable checkpoint ({str(error).splitlines()[0]}); '
+        raise ValueError(f'{path!r} is not a readable checkpoint ({_first_line(error)}); '
                          'it may have been cut short: compare its size with the original') from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path!r} holds a {type(checkpoint).__name__}, a checkpoint is a dict with a state_dict')
@@ -85,7 +85,11 @@ def refusal_reason(error: pickle.UnpicklingError) -> str:
         if 'GLOBAL' in line or 'global' in line and 'Unsupported' in line:
             return (f'it carries an object that is not a tensor ({line.strip().lstrip("(1) ")}). Nothing of it was run. '
                     'Save the weights alone on the machine where the file was written')
-    return text.splitlines()[0]
+    return _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition('\n')[0] or type(error).__name__
 
 
 def state_dict_of(checkpoint: dict) -> OrderedDict:

@@ -1,0 +1,195 @@
+"""One training run in a process of its own: resumable, never done twice, with its figures read from its log."""
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from kddet.checkpoint import file_hash
+
+REPOSITORY = Path(__file__).parents[2]
+PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'numpy')
+
+
+@dataclass
+class Run:
+    """A config, trained to its end in ``work_dir``; what is there already is not trained again.
+
+    A work dir whose config differs from this one is emptied first: its checkpoints belong to another run.
+    """
+    name: str
+    work_dir: Path
+    cfg: Config
+    after: tuple[Run, ...] = ()  # what must be finished before
+    about: dict = field(default_factory=dict)  # what this run is, for its row
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.work_dir / f'epoch_{self.max_epochs}.pth'
+
+    @property
+    def max_epochs(self) -> int:
+        return self.cfg.train_cfg.max_epochs
+
+    @property
+    def finished(self) -> bool:
+        return self._config_is_ours() and (self.work_dir / 'result.json').is_file() and self.checkpoint.is_file()
+
+    @property
+    def result(self) -> dict:
+        return json.loads((self.work_dir / 'result.json').read_text())
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done, 0 to 1."""
+        if self.finished:
+            return 1.0
+        epochs = [entry['epoch'] for entry in self.log() if 'epoch' in entry] if self._config_is_ours() else []
+        return max(epochs, default=0) / (self.max_epochs + 1)
+
+    def start(self, threads: int, gpu: int | None = None) -> subprocess.Popen:
+        """Start or go on, in a child process with its output in ``work_dir/output.log``."""
+        if not self._config_is_ours():
+            shutil.rmtree(self.work_dir, ignore_errors=True)
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        self._config_file.write_text(self._config_text())
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads),
+                           PYTHONUNBUFFERED='1', PYTHONPATH=os.pathsep.join(
+                               filter(None, (str(REPOSITORY), os.environ.get('PYTHONPATH')))))
+        if gpu is not None:
+            environment['CUDA_VISIBLE_DEVICES'] = str(gpu)
+        command = [sys.executable, str(REPOSITORY / 'tools/train.py'), str(self._config_file),
+                   '--work-dir', str(self.work_dir), '--resume']
+        with (self.work_dir / 'output.log').open('ab') as output:
+            return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+
+    def finish(self, peak_memory: int) -> None:
+        """Write ``result.json`` from the log of a run that has ended well.
+
+        Args:
+            peak_memory: of the process in MiB; on a GPU, the GPU's own figure is taken instead.
+        """
+        entries = list(self.log())
+        measured = [entry for entry in entries if 'coco/bbox_mAP' in entry]
+        steps = {entry['iter']: entry['time'] for entry in entries if 'iter' in entry and 'time' in entry}
+        interval = min(steps, default=1)
+        result = dict(
+            measures={key.removeprefix('coco/bbox_'): value for key, value in measured[-1].items()
+                      if key.startswith('coco/bbox_m')},
+            curve=[[entry['step'], entry['coco/bbox_mAP']] for entry in measured],
+            seconds=round(sum(steps.values()) * interval, 1),
+            peak_memory=int(max((entry.get('memory', 0) for entry in entries), default=0)) or peak_memory,
+            checkpoint_hash=file_hash(self.checkpoint))
+        temporary = self.work_dir / '.result.json'
+        temporary.write_text(json.dumps(result))
+        temporary.replace(self.work_dir / 'result.json')
+
+    def log(self) -> Iterator[dict]:
+        """Entries of MMEngine's json log, those of a later start in place of an earlier one's."""
+        entries: dict = {}
+        for path in sorted(self.work_dir.glob('*/vis_data/scalars.json')):
+            for line in path.read_text().splitlines():
+                try:
+                    entry = json.loads(line)
+                except json.JSONDecodeError:  # a line cut by a kill
+                    continue
+                entries[('iter' in entry, entry.get('step'))] = entry
+        yield from entries.values()
+
+    def tail(self, lines: int = 15) -> str:
+        """The end of the output, for an error message."""
+        path = self.work_dir / 'output.log'
+        return '\n'.join(path.read_text(errors='replace').splitlines()[-lines:]) if path.is_file() else ''
+
+    @property
+    def _config_file(self) -> Path:
+        return self.work_dir / 'config.py'
+
+    def _config_text(self) -> str:
+        return self.cfg.pretty_text
+
+    def _config_is_ours(self) -> bool:
+        return self._config_file.is_file() and self._config_file.read_text() == self._config_text()
+
+
+def execute(runs: list[Run], *, jobs: int, report) -> None:
+    """Train what is not finished, ``jobs`` at a time, each after those it depends on.
+
+    Args:
+        runs: in order of preference.
+        jobs: processes side by side; the cores are shared out evenly, and the GPUs taken in turn.
+        report: called every second with the list of the running ones, and once at the end.
+
+    Raises:
+        RuntimeError: a run failed; the message ends with its output. The others are stopped and go on next time.
+    """
+    cores = len(os.sched_getaffinity(0))
+    gpus = torch.cuda.device_count()
+    waiting = [run for run in runs if not run.finished]
+    running: dict[int, tuple[Run, subprocess.Popen]] = {}
+    try:
+        while waiting or running:
+            for slot in range(jobs):
+                ready = next((run for run in waiting if all(other.finished for other in run.after)), None)
+                if slot not in running and ready is not None:
+                    waiting.remove(ready)
+                    running[slot] = ready, ready.start(max(1, cores // jobs), slot % gpus if gpus else None)
+            report([run for run, _ in running.values()])
+            time.sleep(1)
+            for slot, (run, process) in list(running.items()):
+                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+                if not pid:
+                    continue
+                process.returncode = os.waitstatus_to_exitcode(status)
+                del running[slot]
+                if process.returncode:
+                    raise RuntimeError(f'{run.name} failed with exit code {process.returncode}; '
+                                       f'{run.work_dir}/output.log ends with:\n{run.tail()}')
+                run.finish(usage.ru_maxrss // 1024)
+    finally:
+        for _, process in running.values():
+            process.terminate()
+        for _, process in running.values():
+            process.wait()
+    report([])
+
+
+def environment() -> dict:
+    """Commit, hardware and versions, as they belong into every row of results."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return dict(commit=_commit(), hardware=_hardware(), python=platform.python_version(), versions=versions)
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        return subprocess.run(['git', '-C', str(REPOSITORY), *arguments], capture_output=True, text=True).stdout.strip()
+    head = git('rev-parse', '--short=10', 'HEAD')
+    return f'{head}+changes' if head and git('status', '--porcelain', '--', 'kddet', 'tools', 'configs') else head
+
+
+def _hardware() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    model = next((line.split(':')[1].strip() for line in _lines('/proc/cpuinfo') if line.startswith('model name')),
+                 platform.processor() or platform.machine())
+    return f'{len(os.sched_getaffinity(0))} cores, {model}'
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).is_file() else []

@@ -1,0 +1,160 @@
+"""A study: data set x detector pairs x variants x seeds, read from a yaml file and turned into runs."""
+from __future__ import annotations
+
+import copy
+import difflib
+import fcntl
+import json
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import yaml
+from mmengine.config import Config
+
+from kddet.checkpoint import file_hash
+from kddet.config import load_config
+from kddet.overlay import distillation_config
+
+from .runs import REPOSITORY, Run, environment
+
+KEYS = dict(title=str, question=str, findings=str, pairs=dict, variants=dict, seeds=list, options=dict,
+            teacher_options=dict)
+BASELINE = 'baseline'
+
+
+@dataclass
+class Study:
+    """What the yaml file says.
+
+    Attributes:
+        title, question: for the page of results.
+        findings: what the results say, in words; written once they are there.
+        pairs: ``{name: {teacher: config, student: config}}``, paths from the repository's root.
+        variants: ``{name: {methods: {...}, options: {...}, pairs: [...]}}``; ``baseline`` is added by itself.
+        seeds: the same for every variant; baseline and variants of a seed share data order and initial weights.
+        options, teacher_options: settings that override those of the student and teacher configs, dotted.
+    """
+    name: str
+    title: str
+    question: str
+    pairs: dict
+    variants: dict
+    seeds: list
+    findings: str = ''
+    options: dict | None = None
+    teacher_options: dict | None = None
+
+    @classmethod
+    def read(cls, path: str | Path) -> Study:
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f'study {str(path)!r} does not exist')
+        content = yaml.safe_load(path.read_text())
+        if not isinstance(content, dict):
+            raise ValueError(f'{path} holds a {type(content).__name__}, a study is a mapping of {", ".join(KEYS)}')
+        for key, value in content.items():
+            if key not in KEYS:
+                near = difflib.get_close_matches(key, KEYS, n=1)
+                raise ValueError(f'{path}: unknown key {key!r}' + (f', did you mean {near[0]!r}?' if near else
+                                                                   f', allowed are {", ".join(KEYS)}'))
+            if not isinstance(value, KEYS[key]):
+                raise ValueError(f'{path}: {key} is {value!r}, it must be a {KEYS[key].__name__}')
+        missing = [key for key in ('title', 'question', 'pairs', 'variants', 'seeds') if not content.get(key)]
+        if missing:
+            raise ValueError(f'{path}: {", ".join(missing)} must be given')
+        return cls(name=path.stem, **content)
+
+    def runs(self, work_dir: Path, data_root: str | None = None) -> list[Run]:
+        """Teachers first, then baselines, then variants, each depending on what it is compared with."""
+        teachers = {pair: self._teacher(pair, work_dir, data_root) for pair in self.pairs}
+        runs = list(teachers.values())
+        for seed in self.seeds:
+            for pair in self.pairs:
+                student = self._student(pair, seed, data_root)
+                about = dict(study=self.name, pair=pair, seed=seed)
+                baseline = Run(f'{pair} {BASELINE} seed {seed}', work_dir / pair / BASELINE / str(seed), student,
+                               about=dict(about, variant=BASELINE), after=(teachers[pair],))
+                runs.append(baseline)
+                for name, variant in self.variants.items():
+                    if pair not in (variant.get('pairs') or self.pairs):
+                        continue
+                    cfg = self._distilled(student, variant, pair, teachers[pair])
+                    runs.append(Run(f'{pair} {name} seed {seed}', work_dir / pair / name / str(seed), cfg,
+                                    about=dict(about, variant=name), after=(teachers[pair], baseline)))
+        return sorted(runs, key=lambda run: len(run.after))
+
+    def _teacher(self, pair: str, work_dir: Path, data_root: str | None) -> Run:
+        cfg = load_config(REPOSITORY / self.pairs[pair]['teacher'])
+        _prepare(cfg, self.teacher_options, data_root)
+        return Run(f'{pair} teacher', work_dir / pair / 'teacher', cfg,
+                   about=dict(study=self.name, pair=pair, variant='teacher'))
+
+    def _student(self, pair: str, seed: int, data_root: str | None) -> Config:
+        cfg = load_config(REPOSITORY / self.pairs[pair]['student'])
+        _prepare(cfg, self.options, data_root)
+        cfg.randomness = dict(seed=seed)
+        return cfg
+
+    @staticmethod
+    def _distilled(student: Config, variant: dict, pair: str, teacher: Run) -> Config:
+        cfg = distillation_config(student, methods=copy.deepcopy(variant['methods']),
+                                  teacher=dict(config=str(teacher.work_dir / 'config.py'),
+                                               checkpoint=str(teacher.checkpoint)))
+        cfg.merge_from_dict(variant.get('options') or {})
+        if variant.get('hooks'):
+            cfg.custom_hooks = [*cfg.get('custom_hooks', []), *variant['hooks']]
+        return cfg
+
+
+def write_rows(runs: list[Run], path: Path) -> None:
+    """Append the row of every finished run that has none yet; one line each, never rewritten."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('a+') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        known = {_identity(json.loads(line)) for line in file}
+        for run in runs:
+            if run.finished and _identity(run.about) not in known:
+                file.write(json.dumps(_row(run)) + '\n')
+
+
+def _row(run: Run) -> dict:
+    result = run.result
+    row = dict(run.about, date=date.today().isoformat(), **environment(), config=_config_name(run), methods=_methods(run.cfg),
+               epochs=run.max_epochs, measures=result['measures'], seconds=result['seconds'],
+               peak_memory_mib=result['peak_memory'], checkpoint=result['checkpoint_hash'])
+    for other, name in zip(run.after, ('teacher', BASELINE)):
+        row[f'{name}_measures'] = other.result['measures']
+    if run.after:
+        row['teacher_hash'] = file_hash(run.after[0].checkpoint)
+    return row
+
+
+def _identity(entry: dict) -> tuple:
+    return entry['pair'], entry['variant'], entry.get('seed')
+
+
+def _config_name(run: Run) -> str:
+    return Path(run.cfg.filename).name if run.cfg.filename else ''
+
+
+def _methods(cfg: Config) -> dict:
+    methods = cfg.model.get('methods') if cfg.model.get('type') == 'kddet.Distiller' else None
+    return methods.to_dict() if methods else {}
+
+
+def _prepare(cfg: Config, options: dict | None, data_root: str | None) -> None:
+    if data_root:
+        move_data(cfg, data_root)
+    cfg.merge_from_dict(options or {})
+
+
+def move_data(cfg: Config, data_root: str) -> None:
+    """Point data set and evaluators of a config to another folder."""
+    old, new = cfg.data_root, str(data_root).rstrip('/') + '/'
+    cfg.data_root = new
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        cfg[key].dataset.data_root = new
+    for key in ('val_evaluator', 'test_evaluator'):
+        cfg[key].ann_file = cfg[key].ann_file.replace(old, new, 1)

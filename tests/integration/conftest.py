@@ -1,0 +1,51 @@
+import pytest
+import torch
+from mmengine.config import Config
+
+from kddet.datasets import make_digits
+from kddet.overlay import distillation_config
+from kddet.studies.study import move_data
+
+
+@pytest.fixture(scope='session')
+def digits(tmp_path_factory):
+    """Eight pictures: enough for a few iterations of anything."""
+    folder = tmp_path_factory.mktemp('digits')
+    make_digits(folder, train=8, val=4, size=96)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def plain_config(repository, digits):
+    """The digits student, made to run in seconds: four iterations in two epochs."""
+    cfg = Config.fromfile(repository / 'configs/digits/retinanet_r18-quarter_fpn_10e_digits.py')
+    move_data(cfg, digits)
+    cfg.merge_from_dict({
+        'model.backbone.base_channels': 8, 'model.neck.in_channels': [8, 16, 32, 64], 'train_cfg.max_epochs': 2,
+        'train_dataloader.batch_size': 4, 'default_hooks.logger.interval': 1, 'log_level': 'ERROR',
+        'default_hooks.checkpoint.max_keep_ckpts': -1, 'param_scheduler.0.end': 2})
+    return cfg
+
+
+@pytest.fixture(scope='session')
+def distilled_config(plain_config, teacher_files):
+    config, checkpoint = teacher_files
+    return distillation_config(plain_config, teacher=dict(config=config, checkpoint=checkpoint),
+                               methods=dict(hint=dict(type='kddet.HintLearning')))
+
+
+@pytest.fixture(scope='session')
+def teacher_files(plain_config, tmp_path_factory):
+    """A config file and a checkpoint of a teacher as a user would have them."""
+    from kddet.studies.runs import REPOSITORY  # noqa: F401
+    from mmengine.registry import MODELS, init_default_scope
+    init_default_scope('mmdet')
+    folder = tmp_path_factory.mktemp('teacher')
+    cfg = plain_config.copy()
+    cfg.merge_from_dict({'model.backbone.base_channels': 16, 'model.neck.in_channels': [16, 32, 64, 128]})
+    cfg.dump(folder / 'teacher.py')
+    torch.manual_seed(5)
+    detector = MODELS.build(cfg.model)
+    detector.init_weights()
+    torch.save(dict(state_dict=detector.state_dict(), meta={}), folder / 'teacher.pth')
+    return str(folder / 'teacher.py'), str(folder / 'teacher.pth')

@@ -1,0 +1,118 @@
+import os
+import pickle
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from torch import nn
+
+from kddet.checkpoint import (file_hash, load_checkpoint, load_weights, save_whole, state_dict_of, student_weights)
+
+
+class Payload:
+    """What an attacker would store: building it creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.path}',)
+
+
+class Sneaky:
+    """Reaches for something else through the one `getattr` that history buffers need."""
+
+    def __init__(self, owner, name):
+        self.what = owner, name
+
+    def __reduce__(self):
+        return getattr, self.what
+
+
+def mmengine_like(**extra):
+    buffer = HistoryBuffer()
+    for value in (3.0, 2.0, np.float64(1.0)):
+        buffer.update(float(value))
+    return dict(meta=dict(epoch=1, seed=0, dataset_meta=dict(classes=('a', 'b'), palette=[(1, 2, 3)])),
+                state_dict=OrderedDict(weight=torch.ones(2)),
+                message_hub=dict(log_scalars=OrderedDict(loss=buffer), runtime_info=OrderedDict(
+                    best=np.float32(0.5), count=np.int64(3), flag=np.bool_(True), array=np.arange(3))),
+                param_schedulers=[torch.optim.lr_scheduler.MultiStepLR(
+                    torch.optim.SGD([nn.Parameter(torch.ones(1))], 0.1), [1, 2]).state_dict()], **extra)
+
+
+def test_what_mmengine_stores_is_loaded_without_trust(tmp_path):
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(mmengine_like(), path)
+    loaded = load_checkpoint(path)
+    buffer = loaded['message_hub']['log_scalars']['loss']
+    assert isinstance(buffer, HistoryBuffer) and buffer.mean() == 2.0 and buffer.statistics('min') == 1.0
+    assert loaded['message_hub']['runtime_info']['count'] == 3
+    torch.load(path)  # and so can the Runner, on `--resume`
+
+
+def test_any_other_object_is_refused_and_not_run(tmp_path):
+    path, proof = tmp_path / 'evil.pth', tmp_path / 'proof'
+    torch.save(mmengine_like(evil=Payload(proof)), path)
+    with pytest.raises(ValueError, match=r"evil.pth' is refused: .*(posix|os)\.system"):
+        load_checkpoint(path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path)
+    assert not proof.exists()
+    load_checkpoint(path, trust=True)  # asked for: this one does run it
+    assert proof.exists()
+
+
+@pytest.mark.parametrize(('owner', 'name'), [(HistoryBuffer, '__init__'), (HistoryBuffer, 'update'), (dict, 'min')])
+def test_getattr_answers_the_four_statistics_alone(tmp_path, owner, name):
+    path = tmp_path / 'sneaky.pth'
+    torch.save(dict(state_dict=dict(a=torch.ones(1)), x=Sneaky(owner, name)), path)
+    with pytest.raises(ValueError, match='refused'):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize('content', [b'', b'not a checkpoint at all', None], ids=['empty', 'text', 'half'])
+def test_damaged_files_are_named(tmp_path, content):
+    path = tmp_path / 'broken.pth'
+    torch.save(mmengine_like(), path)
+    path.write_bytes(path.read_bytes()[:400] if content is None else content)
+    with pytest.raises(ValueError, match='broken.pth'):
+        load_checkpoint(path)
+
+
+def test_a_file_without_weights_says_what_it_has(tmp_path):
+    torch.save(dict(a=1, b=2), tmp_path / 'x.pth')
+    with pytest.raises(ValueError, match=r"no weights .*\['a', 'b'\]"):
+        state_dict_of(load_checkpoint(tmp_path / 'x.pth'))
+    torch.save([1], tmp_path / 'y.pth')
+    with pytest.raises(ValueError, match='holds a list'):
+        load_checkpoint(tmp_path / 'y.pth')
+
+
+def test_student_weights_drop_what_is_the_distillers():
+    state = OrderedDict({'module.a.weight': torch.ones(1), 'module.distiller.methods.h.weight': torch.ones(2)})
+    assert list(student_weights(dict(state_dict=state))) == ['a.weight']
+
+
+def test_coverage_is_one_line():
+    model = nn.BatchNorm2d(3)
+    weights = OrderedDict(weight=torch.ones(3), bias=torch.ones(3), running_mean=torch.ones(3), running_var=torch.ones(3))
+    line = load_weights(model, weights, name='it')  # num_batches_tracked may be missing, as in old files
+    assert line == 'it: 4 of 5 tensors loaded' and '\n' not in line
+    assert (model.bias == 1).all()
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / 'deep' / 'x.pth'
+    save_whole(dict(a=torch.ones(1)), path)
+    before = path.read_bytes()
+    with pytest.raises((AttributeError, pickle.PicklingError, TypeError)):
+        save_whole(dict(a=lambda: 0), path)
+    assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == ['x.pth']
+
+
+def test_hash_names_the_content(tmp_path):
+    (tmp_path / 'a').write_bytes(b'abc')
+    assert file_hash(tmp_path / 'a') == 'ba7816bf8f01'  # the standard's own example

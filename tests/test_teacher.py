@@ -1,0 +1,149 @@
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+from kddet import FrozenTeacher
+from kddet.testing import tiny_detector, toy_samples
+
+
+def teacher(name='retinanet', **options):
+    return FrozenTeacher(dict(model=tiny_detector(name)), None, **options)
+
+
+def preprocessor(**changes):
+    cfg = dict(type='mmdet.DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
+               bgr_to_rgb=True, pad_size_divisor=32)
+    return MODELS.build(dict(cfg, **changes))
+
+
+def shapes(records, tap):
+    return [tuple(level.shape) for level in records.pyramid(tap)]
+
+
+def count_calls(detector):
+    calls = dict(backbone=0, neck=0, bbox_head=0)
+    for name in calls:
+        module = getattr(detector, name)
+        module.register_forward_hook(lambda *_, name=name: calls.__setitem__(name, calls[name] + 1))
+    return calls
+
+
+@pytest.mark.parametrize(('taps', 'expected'), [
+    ([], dict(backbone=0, neck=0, bbox_head=0)),
+    (['backbone.layer2'], dict(backbone=1, neck=0, bbox_head=0)),
+    (['backbone', 'neck'], dict(backbone=1, neck=1, bbox_head=0)),
+    (['bbox_head.retina_cls'], dict(backbone=1, neck=1, bbox_head=1)),
+])
+def test_runs_no_deeper_than_some_tap_asks(taps, expected):
+    frozen = teacher()
+    calls = count_calls(frozen.detector)
+    frozen.record(torch.rand(1, 3, 64, 64), None, taps)
+    assert calls == expected
+
+
+def test_dense_head_taps():
+    frozen = teacher()
+    records = frozen.record(torch.rand(2, 3, 64, 64), None, ['bbox_head', 'bbox_head.cls_convs.0'])
+    assert [tuple(x.shape) for x in records.pyramid('bbox_head', 0)][0] == (2, 27, 8, 8)
+    assert shapes(records, 'bbox_head.cls_convs.0')[0] == (2, 16, 8, 8)
+
+
+def test_rpn_of_a_two_stage_teacher():
+    records = teacher('faster-rcnn').record(torch.rand(1, 3, 64, 64), None, ['rpn_head'])
+    assert len(records.pyramid('rpn_head', 0)) == 5
+
+
+def test_what_needs_boxes_is_refused():
+    with pytest.raises(ValueError, match='roi_head.* not reached'):
+        teacher('faster-rcnn').record(torch.rand(1, 3, 64, 64), None, ['roi_head.bbox_head'])
+
+
+def test_gradients_may_pass_through():
+    frozen = teacher()
+    x = torch.rand(1, 3, 64, 64, requires_grad=True)
+    frozen.detector.extract_feat(x)[0].sum().backward()
+    assert x.grad.abs().sum() > 0 and all(p.grad is None for p in frozen.parameters())
+
+
+def test_swin_teacher_draws_nothing():
+    model = tiny_detector('retinanet')
+    model.backbone = dict(type='SwinTransformer', embed_dims=8, depths=(2, 2, 2, 2), num_heads=(1, 1, 2, 2),
+                          window_size=4, drop_path_rate=0.9, drop_rate=0.5, attn_drop_rate=0.5)
+    model.neck.in_channels = [8, 16, 32, 64]
+    frozen = FrozenTeacher(dict(model=model), None)
+    frozen.train()
+    x = torch.rand(1, 3, 64, 64)
+    state = torch.get_rng_state()
+    first, second = (frozen.record(x, None, ['neck']).pyramid('neck') for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_same_normalisation_gives_the_very_same_tensor():
+    frozen = teacher()
+    frozen.match_input(preprocessor())
+    assert frozen.renormalise is None
+
+
+@pytest.mark.parametrize('changes', [
+    dict(mean=[0., 0., 0.], std=[255., 255., 255.]),
+    dict(mean=[103.53, 116.28, 123.675], std=[1., 1., 1.], bgr_to_rgb=False),
+    dict(bgr_to_rgb=False, pad_value=3),
+    dict(mean=None, std=None, bgr_to_rgb=False),
+], ids=['mean and std', 'caffe', 'order alone', 'raw pixels'])
+@pytest.mark.parametrize('reverse', [False, True])
+def test_another_normalisation_is_what_the_teachers_own_preprocessor_gives(changes, reverse):
+    own, other = preprocessor(), preprocessor(**changes)
+    student_side, teacher_side = (other, own) if reverse else (own, other)
+    frozen = teacher()
+    frozen.detector.data_preprocessor = teacher_side
+    frozen.match_input(student_side)
+    batch = toy_samples()  # two sizes, so one of them is padded
+    seen = student_side(copy.deepcopy(batch), True)
+    expected = teacher_side(copy.deepcopy(batch), True)['inputs']
+    before = seen['inputs'].clone()
+    torch.testing.assert_close(frozen.renormalise(seen['inputs'], seen['data_samples']), expected,
+                               atol=1e-3, rtol=1e-4)
+    assert torch.equal(seen['inputs'], before)  # the student's batch is not touched
+
+
+def test_checkpoint_is_loaded_whole_or_refused(tmp_path):
+    frozen = teacher()
+    path = tmp_path / 'teacher.pth'
+    state = frozen.detector.state_dict()
+    torch.save(dict(state_dict=state), path)
+    again = FrozenTeacher(dict(model=tiny_detector('retinanet')), str(path))
+    assert all(torch.equal(value, state[key]) for key, value in again.detector.state_dict().items())
+    assert len(again.checkpoint_hash) == 12
+    damaged = dict(state, extra=torch.zeros(1))
+    del damaged['neck.lateral_convs.0.conv.weight']
+    damaged['backbone.conv1.weight'] = torch.zeros(1)
+    torch.save(dict(state_dict=damaged), path)
+    with pytest.raises(ValueError, match=r'1 missing, 1 unexpected, 1 of another shape \(missing: neck.lateral_convs.0.'
+                                         r'conv.weight; unexpected: extra; of another shape: backbone.conv1.weight'):
+        FrozenTeacher(dict(model=tiny_detector('retinanet')), str(path))
+    FrozenTeacher(dict(model=tiny_detector('retinanet')), str(path), strict=False)
+
+
+def test_yesterdays_distilled_student_can_teach(tmp_path):
+    from kddet import Distiller
+    student = tiny_detector('retinanet')
+    distilled = Distiller(student, dict(config=dict(model=tiny_detector('retinanet', 16)), checkpoint=None),
+                          dict(hint=dict(type='kddet.HintLearning')))
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(dict(state_dict=distilled.state_dict()), path)
+    cfg = Config(dict(model=dict(type='kddet.Distiller', student=tiny_detector('retinanet'), methods={})))
+    frozen = FrozenTeacher(cfg, str(path))
+    assert all(torch.equal(v, distilled.student.state_dict()[k]) for k, v in frozen.detector.state_dict().items())
+
+
+@pytest.mark.parametrize(('config', 'checkpoint', 'message'), [
+    ('no/such/config.py', None, "config 'no/such/config.py' does not exist"),
+    (None, 'no/such/file.pth', "checkpoint 'no/such/file.pth' does not exist"),
+])
+def test_missing_files_are_named(config, checkpoint, message):
+    with pytest.raises(FileNotFoundError, match=message):
+        FrozenTeacher(config or dict(model=tiny_detector('retinanet')), checkpoint)

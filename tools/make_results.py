@@ -1,0 +1,44 @@
+"""Write docs/results/*.md, their plots and the README's table from the rows in results/, and from them alone."""
+import argparse
+from pathlib import Path
+
+from kddet.cli import main_guard
+from kddet.studies import Study
+from kddet.studies.results import page, plot, read_rows, readme_section
+
+ROOT = Path(__file__).parents[1]
+START, END = '<!-- results: written by tools/make_results.py -->', '<!-- end of results -->'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--check', action='store_true', help='write nothing, fail if a page differs from its rows')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    studies = [(Study.read(ROOT / 'configs/studies' / f'{path.stem}.yaml'), read_rows(path))
+               for path in sorted((ROOT / 'results').glob('*.jsonl'))]
+    readme = (ROOT / 'README.md').read_text()
+    if START not in readme or END not in readme:
+        raise ValueError(f'README.md must hold the lines {START!r} and {END!r}; the table goes between them')
+    before, after = readme.split(START)[0], readme.split(END)[1]
+    texts = {ROOT / 'README.md': f'{before}{START}\n\n{readme_section(studies)}\n\n{END}{after}'}
+    texts |= {ROOT / 'docs/results' / f'{study.name}.md': page(study, rows) for study, rows in studies}
+    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text() != text]
+    if args.check:
+        if stale:
+            raise ValueError(f'{", ".join(str(path.relative_to(ROOT)) for path in stale)} differ from the rows in '
+                             'results/; run: python tools/make_results.py')
+        return
+    for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(texts[path])
+        print(f'wrote {path.relative_to(ROOT)}')
+    for study, rows in studies:
+        plot(study, rows, ROOT / 'docs/results' / f'{study.name}.png')
+
+
+if __name__ == '__main__':
+    main_guard(main)

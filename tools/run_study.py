@@ -1,0 +1,63 @@
+"""Run a study: detector pairs x variants x seeds, what is missing of it, and add its rows to results/NAME.jsonl."""
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from kddet.cli import main_guard
+from kddet.studies import Study, execute, write_rows
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('study', help='yaml file below configs/studies')
+    parser.add_argument('--jobs', type=int, default=max(1, torch.cuda.device_count() or 2),
+                        help='runs side by side (default: one a GPU, or 2)')
+    parser.add_argument('--data-root', help='folder of the data set, where it is not the one in the configs')
+    parser.add_argument('--work-dir', help='folder for checkpoints and logs (default: work_dirs/studies/NAME)')
+    parser.add_argument('--results', default='results', help='folder of the rows (default: %(default)s)')
+    return parser.parse_args()
+
+
+class Progress:
+    """One line for the whole study: share done, what runs, ETA from what was done since the start."""
+
+    def __init__(self, runs: list, rows: Path) -> None:
+        self.runs, self.rows = runs, rows
+        self.started, self.share = time.monotonic(), self._share()
+        self.last = 0.0
+
+    def __call__(self, running: list) -> None:
+        write_rows([run for run in self.runs if run.finished], self.rows)
+        every = 1 if sys.stderr.isatty() else 60
+        if running and time.monotonic() - self.last < every:
+            return
+        self.last = time.monotonic()
+        share, elapsed = self._share(), time.monotonic() - self.started
+        gained = share - self.share
+        eta = f'{elapsed / gained * (1 - share) / 60:.0f} min left' if gained > 0.005 else 'ETA later'
+        done = sum(run.finished for run in self.runs)
+        line = f'{done} of {len(self.runs)} runs, {share:.0%}, {eta}: {", ".join(run.name for run in running) or "done"}'
+        print(f'\r\x1b[K{line}' if sys.stderr.isatty() else line, end='' if sys.stderr.isatty() and running else '\n',
+              file=sys.stderr, flush=True)
+
+    def _share(self) -> float:
+        return sum(run.progress * run.max_epochs for run in self.runs) / sum(run.max_epochs for run in self.runs)
+
+
+def main() -> None:
+    args = parse_args()
+    if args.jobs < 1:
+        raise ValueError(f'--jobs {args.jobs}: at least 1')
+    study = Study.read(args.study)
+    work_dir = Path(args.work_dir or Path('work_dirs/studies') / study.name).absolute()
+    runs = study.runs(work_dir, args.data_root)
+    rows = Path(args.results) / f'{study.name}.jsonl'
+    execute(runs, jobs=args.jobs, report=Progress(runs, rows))
+    print(f'rows in {rows}; write the tables with: python tools/make_results.py')
+
+
+if __name__ == '__main__':
+    main_guard(main)
