@@ -1,0 +1,64 @@
+"""Two gloo processes on the CPU, with find_unused_parameters=False."""
+import copy
+
+import pytest
+import torch
+import torch.distributed as dist
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import init_default_scope
+from torch import multiprocessing
+
+from kddet import Distiller
+from kddet.testing import tiny_detector, toy_samples
+
+
+def model(teacher_reads=True):
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    student = tiny_detector('fcos')  # normalises by positives over all ranks, as RetinaNet does not
+    # a batch norm sees other images on each rank; the joint batch is compared, so its statistics stay out of it
+    student.backbone.norm_eval = True
+    distiller = Distiller(student, dict(config=dict(model=tiny_detector('fcos', 16)), checkpoint=None),
+                          dict(hint=dict(type='kddet.HintLearning')))
+    distiller.init_weights()
+    if not teacher_reads:
+        distiller.methods['hint'].schedule = 0.0
+    return distiller.train()
+
+
+def batch(rank=None):
+    """Two pictures, or one of them."""
+    whole = toy_samples(boxes=(((8, 8, 40, 56), (50, 30, 110, 90)), ((20, 20, 70, 60), (60, 60, 120, 110))),
+                        sizes=((128, 128), (128, 128)))
+    return whole if rank is None else {key: value[rank:rank + 1] for key, value in whole.items()}
+
+
+def gradients(network, data):
+    module = getattr(network, 'module', network)
+    data = module.data_preprocessor(copy.deepcopy(data), True)
+    total, _ = module.parse_losses(network(**data, mode='loss'))
+    total.backward()
+    return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+
+
+def worker(rank, folder, teacher_reads):
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+    network = MMDistributedDataParallel(model(teacher_reads), find_unused_parameters=False, broadcast_buffers=False)
+    for _ in range(2):  # an unused parameter is only noticed in the second iteration
+        network.zero_grad()
+        found = gradients(network, batch(rank))
+    torch.save(found, folder / f'{rank}.pth')
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize('teacher_reads', [True, False], ids=['on', 'switched off'])
+def test_gradients_are_equal_on_both_ranks_and_to_the_joint_batch(tmp_path, teacher_reads):
+    multiprocessing.spawn(worker, (tmp_path, teacher_reads), nprocs=2)
+    first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
+    joint = gradients(model(teacher_reads), batch())
+    assert first.keys() == second.keys() == joint.keys()
+    assert any(name.startswith('methods.hint') for name in joint)
+    for name, value in joint.items():
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], value, rtol=2e-3, atol=1e-5, msg=lambda text, name=name: name + text)

@@ -1,0 +1,144 @@
+"""The command line, as a user runs it."""
+import copy
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from kddet.checkpoint import load_checkpoint
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def run(repository, tmp_path):
+    def run(tool, *arguments, code=0, **environment):
+        done = subprocess.run([sys.executable, str(repository / 'tools' / tool), *map(str, arguments)], cwd=tmp_path,
+                              capture_output=True, text=True, timeout=300, env=dict(os.environ, **environment))
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr if code == 0 else done.stderr
+    return run
+
+
+@pytest.fixture(scope='module')
+def trained(distilled_config, repository, tmp_path_factory):
+    """A distillation config on disk, trained by tools/train.py: ``(config file, work dir)``."""
+    folder = tmp_path_factory.mktemp('trained')
+    cfg = copy.deepcopy(distilled_config)
+    cfg.log_level = 'INFO'
+    cfg.dump(folder / 'distil.py')
+    subprocess.run([sys.executable, str(repository / 'tools/train.py'), 'distil.py', '--work-dir', 'work'], cwd=folder,
+                   check=True, capture_output=True)
+    return folder / 'distil.py', folder / 'work'
+
+
+def test_train_writes_a_student_checkpoint(trained):
+    saved = load_checkpoint(trained[1] / 'epoch_2.pth')
+    assert 'backbone.conv1.weight' in saved['state_dict'] and saved['meta']['epoch'] == 2
+
+
+def test_train_goes_on_where_it_was(trained, run, tmp_path):
+    out = run('train.py', trained[0], '--work-dir', tmp_path / 'work', '--cfg-options', 'train_cfg.max_epochs=1')
+    out = run('train.py', trained[0], '--work-dir', tmp_path / 'work', '--resume')
+    assert 'resumed epoch: 1, iter: 2' in out and 'Epoch(train) [1]' not in out
+    again = load_checkpoint(tmp_path / 'work/epoch_2.pth')['state_dict']
+    assert all(torch.equal(v, again[k]) for k, v in load_checkpoint(trained[1] / 'epoch_2.pth')['state_dict'].items())
+
+
+def test_test_takes_either_config_and_no_teacher(trained, run, plain_config, tmp_path):
+    config, work_dir = trained
+    without_teacher = config.read_text().replace('teacher.pth', 'gone.pth').replace('teacher.py', 'gone.py')
+    (tmp_path / 'distil.py').write_text(without_teacher)
+    plain_config.dump(tmp_path / 'plain.py')
+    found = []
+    for name in ('distil', 'plain'):
+        run('test.py', f'{name}.py', work_dir / 'epoch_2.pth', '--out', f'{name}.pkl', '--work-dir', name)
+        with open(tmp_path / f'{name}.pkl', 'rb') as file:
+            found.append(pickle.load(file))
+    assert len(found[0]) == len(found[1]) == 4
+    for ours, theirs in zip(*found):
+        assert torch.equal(ours['pred_instances']['scores'], theirs['pred_instances']['scores'])
+
+
+def test_test_draws_and_augments(trained, run, tmp_path):
+    config, work_dir = trained
+    run('test.py', config, work_dir / 'epoch_2.pth', '--show-dir', 'shown', '--work-dir', 'a')
+    assert len(list((tmp_path / 'a').glob('*/shown/*.jpg'))) == 4
+    assert 'bbox_mAP' in run('test.py', config, work_dir / 'epoch_2.pth', '--tta', '--work-dir', 'b')
+
+
+def test_export_gives_a_plain_student(trained, run, plain_config, tmp_path):
+    config, work_dir = trained
+    out = run('export_student.py', work_dir / 'epoch_2.pth', '-o', 'student.pth', '--config', config)
+    assert 'student.pth' in out
+    exported = torch.load(tmp_path / 'student.pth')
+    assert set(exported) == {'state_dict', 'meta'} and not any('distiller' in key for key in exported['state_dict'])
+    plain = MODELS.build(copy.deepcopy(plain_config.model))
+    plain.load_state_dict(exported['state_dict'], strict=True)
+    assert (tmp_path / 'student.pth').stat().st_size < (work_dir / 'epoch_2.pth').stat().st_size / 2
+    # the config is in the checkpoint, so it need not be given
+    run('export_student.py', work_dir / 'epoch_2.pth', '-o', 'again.pth')
+    assert (tmp_path / 'again.pth').is_file()
+
+
+def test_export_of_something_else_writes_nothing(run, tmp_path, trained):
+    torch.save(dict(state_dict={'a.weight': torch.ones(1)}), tmp_path / 'other.pth')
+    error = run('export_student.py', 'other.pth', '-o', 'student.pth', '--config', trained[0], code=2)
+    assert 'missing' in error and not (tmp_path / 'student.pth').exists()
+    error = run('export_student.py', 'other.pth', '-o', 'student.pth', code=2)
+    assert '--config' in error
+
+
+@pytest.mark.parametrize(('tool', 'arguments', 'message'), [
+    ('train.py', ['nothing.py'], "config 'nothing.py' does not exist"),
+    ('test.py', ['nothing.py', 'nothing.pth'], "checkpoint 'nothing.pth' does not exist"),
+    ('train.py', ['CONFIG', '--resume', 'nothing.pth'], "--resume: checkpoint 'nothing.pth' does not exist"),
+    ('train.py', ['CONFIG', '--cfg-options', 'model.teacher.checkpoint=gone.pth'], "'gone.pth' does not exist"),
+    ('train.py', ['CONFIG', '--cfg-options', 'model.methods.hint.tap=neck.fpn'], 'near matches'),
+    ('train.py', ['CONFIG', '--cfg-options', 'model.methods.hint.loss_weight=-1'], 'must be 0 or more'),
+    ('test.py', ['CONFIG', 'CONFIG', '--out', 'a.json'], 'must end in .pkl'),
+    ('make_digits.py', ['--size', '5'], 'size 5'),
+    ('run_study.py', ['nothing.yaml'], "study 'nothing.yaml' does not exist"),
+    ('export_student.py', ['nothing.pth', '-o', 'x.pth'], "checkpoint 'nothing.pth' does not exist"),
+    pytest.param('train.py', ['CONFIG', '--amp'], '--amp needs a GPU',
+                 marks=pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU is there')),
+])
+def test_wrong_input_is_one_sentence(run, trained, tool, arguments, message):
+    arguments = [trained[0] if argument == 'CONFIG' else argument for argument in arguments]
+    error = run(tool, *arguments, code=2)
+    assert message in error and 'Traceback' not in error
+    assert len([line for line in error.splitlines() if line.startswith('error: ')]) == 1
+
+
+def test_traceback_on_request(run):
+    assert 'Traceback' in run('train.py', 'nothing.py', code=1, KDDET_TRACEBACK='1')
+
+
+def test_evil_checkpoint_is_refused_on_resume(run, trained, tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return os.system, (f'touch {tmp_path}/proof',)
+    torch.save(dict(state_dict={}, evil=Payload()), tmp_path / 'evil.pth')
+    error = run('train.py', trained[0], '--resume', 'evil.pth', '--work-dir', 'w', code=2)
+    assert 'refused' in error and 'system' in error and not (tmp_path / 'proof').exists()
+
+
+def test_quickstart_in_small(run, tmp_path):
+    small = ('quickstart.py', '--epochs', '1', '1', '--pictures', '16', '8')
+    out = run(*small)
+    assert all(f'{name:9}  Epoch(train)' in out for name in ('teacher', 'baseline', 'distilled'))
+    summary = json.loads((tmp_path / 'work_dirs/quickstart/summary.json').read_text())
+    models = summary['models']
+    assert models['teacher']['parameters'] > 2 * models['baseline']['parameters']
+    assert models['baseline']['parameters'] == models['distilled']['parameters']
+    assert models['teacher']['flops'] > models['baseline']['flops'] > 1e6
+    assert {'mAP', 'mAP_50', 'mAP_75', 'seconds'} <= set(models['distilled']) and summary['seed'] == 0
+    assert (tmp_path / 'work_dirs/quickstart/report.png').stat().st_size > 50_000
+    before = (tmp_path / 'work_dirs/quickstart/distilled/epoch_1.pth').stat().st_mtime
+    assert 'Epoch(train)' not in run(*small)  # nothing is trained again
+    assert (tmp_path / 'work_dirs/quickstart/distilled/epoch_1.pth').stat().st_mtime == before
