@@ -15,7 +15,6 @@ from .teacher import FrozenTeacher  # noqa: E402
 
 __version__ = '0.1.0'
 __all__ = ['Adapter', 'DistillMethod', 'Distiller', 'FrozenTeacher', 'HOOKS', 'HintLearning', 'HintLoss',
-           'LossWeightHook',
-           'MODELS', 'Recorder', 'Records', 'load_checkpoint']
+           'LossWeightHook', 'MODELS', 'Recorder', 'Records', 'load_checkpoint']
 
 allow_mmengine_checkpoints()

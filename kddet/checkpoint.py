@@ -34,7 +34,7 @@ def allow_mmengine_checkpoints() -> None:
     allowed: list = [HistoryBuffer, np.ndarray, np.dtype, multiarray.scalar, multiarray._reconstruct, defaultdict]
     allowed += [type(np.dtype(kind)) for kind in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8',
                                                   '?', 'U1', 'S1')]
-    if Version(torch.__version__) >= Version('2.5'):  # (object, name) pairs: the same objects under the module names of numpy 1 and 2
+    if Version(torch.__version__) >= Version('2.5'):  # (object, name): the same under the names of numpy 1 and 2
         allowed += [(getattr(multiarray, name), f'numpy.{package}.multiarray.{name}')
                     for name in ('scalar', '_reconstruct') for package in ('core', '_core')]
         allowed.append((_history_statistic, 'builtins.getattr'))
@@ -83,8 +83,8 @@ def refusal_reason(error: pickle.UnpicklingError) -> str:
     text = str(error)
     for line in text.replace('. Please', '\n').splitlines():
         if 'GLOBAL' in line or 'global' in line and 'Unsupported' in line:
-            return (f'it carries an object that is not a tensor ({line.strip().lstrip("(1) ")}). Nothing of it was run. '
-                    'Save the weights alone on the machine where the file was written')
+            return (f'it carries an object that is not a tensor ({line.strip().lstrip("(1) ")}). Nothing of it was '
+                    'run. Save the weights alone on the machine where the file was written')
     return _first_line(error)
 
 
@@ -166,7 +166,7 @@ def save_whole(obj: Any, path: str | Path) -> None:
 def file_hash(path: str | Path, length: int = 12) -> str:
     """The first digits of a file's SHA-256, to name a checkpoint beyond doubt."""
     digest = hashlib.sha256()
-    with open(path, 'rb') as file:
+    with Path(path).open('rb') as file:
         for block in iter(lambda: file.read(1 << 20), b''):
             digest.update(block)
     return digest.hexdigest()[:length]

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import os
+from typing import TypeAlias
 
 from mmengine.config import Config, ConfigDict
 
-ConfigLike = str | os.PathLike | dict | Config
+ConfigLike: TypeAlias = str | os.PathLike | dict | Config
 
 
 def load_config(source: ConfigLike) -> Config:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -79,7 +80,7 @@ class FrozenTeacher(nn.Module):
         return records
 
 
-def forward_to(detector: nn.Module, inputs: Tensor, taps: Iterable[str]) -> None:
+def forward_to(detector: Any, inputs: Tensor, taps: Iterable[str]) -> None:
     """Forward ``(N, 3, H, W)`` through backbone, neck and dense heads, no further than some tap lies."""
     roots = {tap.partition('.')[0] for tap in taps}
     if not roots:
@@ -101,6 +102,8 @@ class _Renormalise(nn.Module):
 
     def __init__(self, scale: Tensor, shift: Tensor, flip_channels: bool, pad_value: float) -> None:
         super().__init__()
+        self.scale: Tensor
+        self.shift: Tensor
         self.register_buffer('scale', scale, persistent=False)
         self.register_buffer('shift', shift, persistent=False)
         self.flip_channels, self.pad_value = flip_channels, pad_value

@@ -8,7 +8,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
-from kddet.checkpoint import (file_hash, load_checkpoint, load_weights, save_whole, state_dict_of, student_weights)
+from kddet.checkpoint import file_hash, load_checkpoint, load_weights, save_whole, state_dict_of, student_weights
 
 
 class Payload:
@@ -98,7 +98,7 @@ def test_student_weights_drop_what_is_the_distillers():
 
 def test_coverage_is_one_line():
     model = nn.BatchNorm2d(3)
-    weights = OrderedDict(weight=torch.ones(3), bias=torch.ones(3), running_mean=torch.ones(3), running_var=torch.ones(3))
+    weights = OrderedDict((key, torch.ones(3)) for key in ('weight', 'bias', 'running_mean', 'running_var'))
     line = load_weights(model, weights, name='it')  # num_batches_tracked may be missing, as in old files
     assert line == 'it: 4 of 5 tensors loaded' and '\n' not in line
     assert (model.bias == 1).all()

@@ -38,7 +38,7 @@ def plan(args: argparse.Namespace) -> dict[str, Run]:
         if epochs:
             cfg.merge_from_dict({'train_cfg.max_epochs': epochs, 'param_scheduler.1.T_max': epochs})
     teacher = Run('teacher', work_dir / 'teacher', teacher_cfg)
-    distilled_cfg.model.teacher.update(config=str(teacher.work_dir / 'config.py'), checkpoint=str(teacher.checkpoint))
+    distilled_cfg.model.teacher.update(config=str(teacher.config_file), checkpoint=str(teacher.checkpoint))
     return dict(teacher=teacher, baseline=Run('baseline', work_dir / 'baseline', student_config(distilled_cfg)),
                 distilled=Run('distilled', work_dir / 'distilled', distilled_cfg, after=(teacher,)))
 

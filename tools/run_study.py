@@ -39,9 +39,11 @@ class Progress:
         gained = share - self.share
         eta = f'{elapsed / gained * (1 - share) / 60:.0f} min left' if gained > 0.005 else 'ETA later'
         done = sum(run.finished for run in self.runs)
-        line = f'{done} of {len(self.runs)} runs, {share:.0%}, {eta}: {", ".join(run.name for run in running) or "done"}'
-        print(f'\r\x1b[K{line}' if sys.stderr.isatty() else line, end='' if sys.stderr.isatty() and running else '\n',
-              file=sys.stderr, flush=True)
+        names = ', '.join(run.name for run in running) or 'done'
+        line = f'{done} of {len(self.runs)} runs, {share:.0%}, {eta}: {names}'
+        terminal = sys.stderr.isatty()
+        print(f'\r\x1b[K{line}' if terminal else line, end='' if terminal and running else '\n', file=sys.stderr,
+              flush=True)
 
     def _share(self) -> float:
         return sum(run.progress * run.max_epochs for run in self.runs) / sum(run.max_epochs for run in self.runs)

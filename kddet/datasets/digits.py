@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-CLASSES = tuple('zero one two three four five six seven eight nine'.split())
+CLASSES = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine')
 SMALLEST = 14  # pixels
 LARGEST = 0.4  # of the canvas side
 MOST_COVERED = 0.3  # share of a digit's box that a later digit may hide

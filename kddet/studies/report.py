@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import cv2
+import mmcv
 import numpy as np
 import torch
 from mmdet.apis import inference_detector, init_detector
 from mmengine.analysis import get_model_complexity_info
-from torch import nn
+
+from kddet.checkpoint import load_checkpoint, load_weights, student_weights
+from kddet.config import student_config
 
 from .runs import Run
 
@@ -24,11 +27,9 @@ def parameters_and_flops(run: Run) -> tuple[int, int]:
     return sum(parameter.numel() for parameter in detector.parameters()), int(flops)
 
 
-def plain_detector(run: Run) -> nn.Module:
+def plain_detector(run: Run) -> Any:
     """The plain MMDet detector with a run's weights, on the CPU."""
-    from kddet.config import student_config
     detector = init_detector(student_config(run.cfg), None, device='cpu')
-    from kddet.checkpoint import load_checkpoint, load_weights, student_weights
     load_weights(detector, student_weights(load_checkpoint(run.checkpoint)), name=run.name)
     detector.dataset_meta = dict(run.cfg.metainfo)
     return detector
@@ -53,13 +54,14 @@ def draw(runs: dict[str, Run], path: Path, pictures: int = 4) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot
     figure = pyplot.figure(figsize=(15, 8.5), layout='constrained')
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.35])
+    halves: Any = figure.subfigures(1, 2, width_ratios=[1, 1.35])
+    left, right = halves
     _curves(left.subplots(), runs)
     cells = right.subplots(len(runs) + 1, pictures)
     right.suptitle(f'ground truth and detections (score above {SCORE})')
     images = _validation_pictures(next(iter(runs.values())), pictures)
     for cell, (file, boxes, labels) in zip(cells[0], images):
-        _show(cell, file, boxes, labels, None)
+        _show(cell, file, boxes, [str(label) for label in labels], 'lime')
     cells[0][0].set_ylabel('ground truth', fontsize=11)
     for row, (name, run) in zip(cells[1:], runs.items()):
         detector = plain_detector(run)
@@ -67,7 +69,8 @@ def draw(runs: dict[str, Run], path: Path, pictures: int = 4) -> None:
         for cell, (file, _, _) in zip(row, images):
             found = inference_detector(detector, str(file)).pred_instances
             found = found[found.scores >= SCORE]
-            _show(cell, file, found.bboxes.numpy(), found.labels.numpy(), found.scores.numpy())
+            texts = [f'{label} {score:.1f}' for label, score in zip(found.labels.tolist(), found.scores.tolist())]
+            _show(cell, file, found.bboxes.numpy(), texts, 'yellow')
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
@@ -97,13 +100,11 @@ def _validation_pictures(run: Run, count: int) -> list[tuple[Path, np.ndarray, n
     return pictures
 
 
-def _show(axes, file: Path, boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray | None) -> None:
+def _show(axes, file: Path, boxes: np.ndarray, texts: list[str], colour: str) -> None:
     from matplotlib.patches import Rectangle
-    axes.imshow(cv2.imread(str(file))[..., ::-1])
+    axes.imshow(mmcv.imread(str(file), channel_order='rgb'))
     axes.set(xticks=[], yticks=[])
-    for index, (x1, y1, x2, y2) in enumerate(boxes):
-        colour = 'lime' if scores is None else 'yellow'
+    for (x1, y1, x2, y2), text in zip(boxes, texts):
         axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.2))
-        text = f'{labels[index]}' if scores is None else f'{labels[index]} {scores[index]:.1f}'.replace(' 0.', ' .')
         axes.text(x1, max(y1, 8), text, fontsize=7, color='black', va='bottom',
                   bbox=dict(facecolor=colour, edgecolor='none', pad=0.6, alpha=0.8))

@@ -123,13 +123,13 @@ def plot(study: Study, rows: list[dict], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 1.2 + 0.42 * max(1, len(found))), layout='constrained')
     for position, gain in enumerate(reversed(found)):
         colour = f'C{pairs.index(gain.pair)}'
-        axes.errorbar(gain.gain, position, xerr=gain.interval, fmt='D', color=colour, capsize=4, zorder=3)
+        axes.errorbar([gain.gain or 0.0], [position], xerr=gain.interval, fmt='D', color=colour, capsize=4, zorder=3)
         runs = _differences(rows, gain)
         axes.plot(runs, [position] * len(runs), 'o', color=colour, alpha=0.35, markersize=5)
     axes.axvline(0, color='0.4', linewidth=1)
     axes.set_yticks(range(len(found)), [f'{gain.pair}: {gain.variant}' for gain in reversed(found)])
-    axes.set_xlabel('gain over the baseline of the same seed, box mAP points\n(diamond and bar: mean and 95 % interval; '
-                    'dots: runs)')
+    axes.set_xlabel('gain over the baseline of the same seed, box mAP points\n(diamond and bar: mean and 95 % '
+                    'interval; dots: runs)')
     axes.set_title(study.title)
     axes.grid(axis='x', alpha=0.3)
     figure.savefig(path, dpi=120)

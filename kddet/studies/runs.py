@@ -62,14 +62,14 @@ class Run:
         """Start or go on, in a child process with its output in ``work_dir/output.log``."""
         if not self._config_is_ours():
             shutil.rmtree(self.work_dir, ignore_errors=True)
-        self.work_dir.mkdir(parents=True, exist_ok=True)
-        self._config_file.write_text(self._config_text())
+        self.config_file.parent.mkdir(parents=True, exist_ok=True)
+        self.config_file.write_text(self._config_text())
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads),
                            PYTHONUNBUFFERED='1', PYTHONPATH=os.pathsep.join(
                                filter(None, (str(REPOSITORY), os.environ.get('PYTHONPATH')))))
         if gpu is not None:
             environment['CUDA_VISIBLE_DEVICES'] = str(gpu)
-        command = [sys.executable, str(REPOSITORY / 'tools/train.py'), str(self._config_file),
+        command = [sys.executable, str(REPOSITORY / 'tools/train.py'), str(self.config_file),
                    '--work-dir', str(self.work_dir), '--resume']
         with (self.work_dir / 'output.log').open('ab') as output:
             return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -113,14 +113,15 @@ class Run:
         return '\n'.join(path.read_text(errors='replace').splitlines()[-lines:]) if path.is_file() else ''
 
     @property
-    def _config_file(self) -> Path:
-        return self.work_dir / 'config.py'
+    def config_file(self) -> Path:
+        """What is trained; in a folder of its own, because the Runner writes a config of that name to its work dir."""
+        return self.work_dir / 'plan' / 'config.py'
 
     def _config_text(self) -> str:
         return self.cfg.pretty_text
 
     def _config_is_ours(self) -> bool:
-        return self._config_file.is_file() and self._config_file.read_text() == self._config_text()
+        return self.config_file.is_file() and self.config_file.read_text() == self._config_text()
 
 
 def execute(runs: list[Run], *, jobs: int, report) -> None:

@@ -99,7 +99,7 @@ class Study:
     @staticmethod
     def _distilled(student: Config, variant: dict, pair: str, teacher: Run) -> Config:
         cfg = distillation_config(student, methods=copy.deepcopy(variant['methods']),
-                                  teacher=dict(config=str(teacher.work_dir / 'config.py'),
+                                  teacher=dict(config=str(teacher.config_file),
                                                checkpoint=str(teacher.checkpoint)))
         cfg.merge_from_dict(variant.get('options') or {})
         if variant.get('hooks'):
@@ -121,8 +121,8 @@ def write_rows(runs: list[Run], path: Path) -> None:
 
 def _row(run: Run) -> dict:
     result = run.result
-    row = dict(run.about, date=date.today().isoformat(), **environment(), config=_config_name(run), methods=_methods(run.cfg),
-               epochs=run.max_epochs, measures=result['measures'], seconds=result['seconds'],
+    row = dict(run.about, date=date.today().isoformat(), **environment(), config=_config_name(run),
+               methods=_methods(run.cfg), epochs=run.max_epochs, measures=result['measures'], seconds=result['seconds'],
                peak_memory_mib=result['peak_memory'], checkpoint=result['checkpoint_hash'])
     for other, name in zip(run.after, ('teacher', BASELINE)):
         row[f'{name}_measures'] = other.result['measures']
@@ -150,7 +150,7 @@ def _prepare(cfg: Config, options: dict | None, data_root: str | None) -> None:
     cfg.merge_from_dict(options or {})
 
 
-def move_data(cfg: Config, data_root: str) -> None:
+def move_data(cfg: Config, data_root: str | Path) -> None:
     """Point data set and evaluators of a config to another folder."""
     old, new = cfg.data_root, str(data_root).rstrip('/') + '/'
     cfg.data_root = new

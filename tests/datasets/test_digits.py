@@ -29,7 +29,7 @@ def test_is_what_it_says(tmp_path):
         boxes = {image['id']: [] for image in content['images']}
         for annotation in content['annotations']:
             x, y, w, h = annotation['bbox']
-            assert 0 <= x and 0 <= y and x + w <= 160 and y + h <= 160
+            assert x >= 0 and y >= 0 and x + w <= 160 and y + h <= 160
             assert 14 <= max(w, h) <= 64 and annotation['area'] == w * h
             boxes[annotation['image_id']].append(annotation)
         assert all(1 <= len(own) <= 8 for own in boxes.values())

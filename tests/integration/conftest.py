@@ -22,8 +22,8 @@ def plain_config(repository, digits):
     move_data(cfg, digits)
     cfg.merge_from_dict({
         'model.backbone.base_channels': 8, 'model.neck.in_channels': [8, 16, 32, 64], 'train_cfg.max_epochs': 2,
-        'train_dataloader.batch_size': 4, 'default_hooks.logger.interval': 1, 'log_processor.window_size': 1, 'log_level': 'ERROR',
-        'default_hooks.checkpoint.max_keep_ckpts': -1, 'param_scheduler.0.end': 2})
+        'train_dataloader.batch_size': 4, 'default_hooks.logger.interval': 1, 'log_processor.window_size': 1,
+        'log_level': 'ERROR', 'default_hooks.checkpoint.max_keep_ckpts': -1, 'param_scheduler.0.end': 2})
     return cfg
 
 
@@ -37,8 +37,9 @@ def distilled_config(plain_config, teacher_files):
 @pytest.fixture(scope='session')
 def teacher_files(plain_config, tmp_path_factory):
     """A config file and a checkpoint of a teacher as a user would have them."""
-    from kddet.studies.runs import REPOSITORY  # noqa: F401
     from mmengine.registry import MODELS, init_default_scope
+
+    from kddet.studies.runs import REPOSITORY  # noqa: F401
     init_default_scope('mmdet')
     folder = tmp_path_factory.mktemp('teacher')
     cfg = plain_config.copy()

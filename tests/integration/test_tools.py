@@ -58,8 +58,7 @@ def test_test_takes_either_config_and_no_teacher(trained, run, plain_config, tmp
     found = []
     for name in ('distil', 'plain'):
         run('test.py', f'{name}.py', work_dir / 'epoch_2.pth', '--out', f'{name}.pkl', '--work-dir', name)
-        with open(tmp_path / f'{name}.pkl', 'rb') as file:
-            found.append(pickle.load(file))
+        found.append(pickle.loads((tmp_path / f'{name}.pkl').read_bytes()))
     assert len(found[0]) == len(found[1]) == 4
     for ours, theirs in zip(*found):
         assert torch.equal(ours['pred_instances']['scores'], theirs['pred_instances']['scores'])
