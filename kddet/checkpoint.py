@@ -26,7 +26,8 @@ def allow_mmengine_checkpoints() -> None:
     These are the history buffers of the log, numpy arrays and scalars inside them and in the metadata. Without this,
     torch >= 2.6 refuses the checkpoints of mmengine <= 0.10.7, ``--resume`` included. A history buffer pickles its
     four statistics as ``getattr(HistoryBuffer, name)``: only these four are answered, by a function of our own.
-    On torch < 2.4 there is no such list and :func:`load_checkpoint` refuses these files unless they are trusted.
+    The list is global to torch and others take types off it again (onedl-mmengine after each load), so
+    :func:`load_checkpoint` calls this anew. On torch < 2.4 there is no such list and :func:`load_checkpoint` refuses these files unless they are trusted.
     """
     if not hasattr(torch.serialization, 'add_safe_globals'):
         return
@@ -47,11 +48,12 @@ def _history_statistic(owner: Any, name: str) -> Any:
     raise pickle.UnpicklingError(f'a checkpoint may not contain getattr({owner!r}, {name!r})')
 
 
-def load_checkpoint(path: str | Path, *, trust: bool = False) -> dict:
+def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False) -> dict:
     """Load a checkpoint to CPU without running code from it.
 
     Args:
         path: a file, or any URL that MMEngine's loaders know (``https://``, ``s3://``, ``torchvision://`` ...).
+        mmap: leave the tensors on disk until they are read, for a look at the file.
         trust: unpickle arbitrary objects, which runs code from the file; only for files whose origin is known.
 
     Raises:
@@ -63,9 +65,10 @@ def load_checkpoint(path: str | Path, *, trust: bool = False) -> dict:
     local = '://' not in path
     if local and not os.path.isfile(path):
         raise FileNotFoundError(f'checkpoint {path!r} does not exist (working directory: {os.getcwd()})')
+    allow_mmengine_checkpoints()
     try:
         if local:
-            checkpoint = torch.load(path, map_location='cpu', weights_only=not trust)
+            checkpoint = torch.load(path, map_location='cpu', weights_only=not trust, mmap=mmap)
         else:
             checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     except pickle.UnpicklingError as error:
@@ -76,6 +79,16 @@ def load_checkpoint(path: str | Path, *, trust: bool = False) -> dict:
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path!r} holds a {type(checkpoint).__name__}, a checkpoint is a dict with a state_dict')
     return checkpoint
+
+
+def check_checkpoint(path: str) -> None:
+    """Refuse a local checkpoint before the Runner loads it: onedl-mmengine would unpickle what it cannot load safely.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`load_checkpoint`.
+    """
+    if '://' not in path:
+        load_checkpoint(path, mmap=True)
 
 
 def refusal_reason(error: pickle.UnpicklingError) -> str:

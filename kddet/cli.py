@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -19,6 +20,7 @@ USER_ERRORS = (ValueError, FileNotFoundError, ImportError, KeyError)
 def main_guard(main: Callable[[], None]) -> None:
     """Run ``main``; a user's error is one message on stderr and exit code 2. ``KDDET_TRACEBACK=1`` shows it whole."""
     quiet()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` clauses run
     try:
         main()
     except pickle.UnpicklingError as error:

@@ -1,8 +1,6 @@
 """Evaluate a student, with the flags of MMDet's own tools/test.py. The teacher's files are not needed."""
 import argparse
-import os
 from copy import deepcopy
-from pathlib import Path
 
 from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
@@ -11,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from kddet.checkpoint import check_checkpoint
 from kddet.cli import add_host_arguments, main_guard, work_dir_of
 from kddet.config import load_config, student_config
 
@@ -31,8 +30,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def test_config(args: argparse.Namespace) -> Config:
-    if '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
-        raise FileNotFoundError(f'checkpoint {args.checkpoint!r} does not exist (working directory: {os.getcwd()})')
+    check_checkpoint(args.checkpoint)
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--out {args.out!r} must end in .pkl or .pickle')
     cfg = load_config(args.config)

@@ -1,14 +1,13 @@
 """Train a detector, plain or distilled, with the flags of MMDet's own tools/train.py."""
 import argparse
-import os
-from pathlib import Path
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
+from kddet.checkpoint import check_checkpoint
 from kddet.cli import add_host_arguments, main_guard, work_dir_of
 from kddet.config import load_config
 
@@ -43,10 +42,10 @@ def training_config(args: argparse.Namespace) -> Config:
     if args.resume == 'auto':
         cfg.resume, cfg.load_from = True, None
     elif args.resume:
-        if '://' not in args.resume and not Path(args.resume).is_file():
-            raise FileNotFoundError(f'--resume: checkpoint {args.resume!r} does not exist (working directory: '
-                                    f'{os.getcwd()})')
         cfg.resume, cfg.load_from = True, args.resume
+    latest = find_latest_checkpoint(cfg.work_dir) if cfg.get('resume') and not cfg.get('load_from') else None
+    for checkpoint in filter(None, (cfg.get('load_from'), latest)):
+        check_checkpoint(checkpoint)
     return cfg
 
 

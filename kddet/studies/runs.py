@@ -1,10 +1,12 @@
 """One training run in a process of its own: resumable, never done twice, with its figures read from its log."""
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from mmengine.config import Config
 from kddet.checkpoint import file_hash
 
 REPOSITORY = Path(__file__).parents[2]
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'numpy')
 
 
@@ -72,7 +75,8 @@ class Run:
         command = [sys.executable, str(REPOSITORY / 'tools/train.py'), str(self.config_file),
                    '--work-dir', str(self.work_dir), '--resume']
         with (self.work_dir / 'output.log').open('ab') as output:
-            return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT,
+                                    preexec_fn=_end_with_parent)
 
     def finish(self, peak_memory: int) -> None:
         """Write ``result.json`` from the log of a run that has ended well.
@@ -164,6 +168,12 @@ def execute(runs: list[Run], *, jobs: int, report) -> None:
         for _, process in running.values():
             process.wait()
     report([])
+
+
+def _end_with_parent() -> None:
+    """In the child: be terminated when the parent dies, however it dies, so that no two train in one work dir."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def environment() -> dict:

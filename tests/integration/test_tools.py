@@ -96,7 +96,7 @@ def test_export_of_something_else_writes_nothing(run, tmp_path, trained):
 @pytest.mark.parametrize(('tool', 'arguments', 'message'), [
     ('train.py', ['nothing.py'], "config 'nothing.py' does not exist"),
     ('test.py', ['nothing.py', 'nothing.pth'], "checkpoint 'nothing.pth' does not exist"),
-    ('train.py', ['CONFIG', '--resume', 'nothing.pth'], "--resume: checkpoint 'nothing.pth' does not exist"),
+    ('train.py', ['CONFIG', '--resume', 'nothing.pth'], "checkpoint 'nothing.pth' does not exist"),
     ('train.py', ['CONFIG', '--cfg-options', 'model.teacher.checkpoint=gone.pth'], "'gone.pth' does not exist"),
     ('train.py', ['CONFIG', '--cfg-options', 'model.methods.hint.tap=neck.fpn'], 'near matches'),
     ('train.py', ['CONFIG', '--cfg-options', 'model.methods.hint.loss_weight=-1'], 'must be 0 or more'),

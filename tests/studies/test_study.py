@@ -1,0 +1,82 @@
+import pytest
+
+from kddet.studies import Study
+
+CONTENT = '''
+title: A title
+question: A question?
+pairs:
+  retinanet:
+    teacher: configs/digits/retinanet_r18-half_fpn_16e_digits.py
+    student: configs/digits/retinanet_r18-quarter_fpn_10e_digits.py
+variants:
+  hint:
+    methods: {hint: {type: kddet.HintLearning, loss_weight: 2.0}}
+  ramped:
+    methods: {hint: {type: kddet.HintLearning}}
+    hooks: [{type: kddet.LossWeightHook, method: hint, ramp: 10, by_epoch: false}]
+seeds: [0, 1]
+options: {train_cfg.max_epochs: 3}
+teacher_options: {train_cfg.max_epochs: 5}
+'''
+
+
+@pytest.fixture
+def study(tmp_path):
+    (tmp_path / 's.yaml').write_text(CONTENT)
+    return Study.read(tmp_path / 's.yaml')
+
+
+def test_runs_depend_on_what_they_are_compared_with(study, tmp_path):
+    runs = study.runs(tmp_path)
+    assert [run.name for run in runs] == [
+        'retinanet teacher', 'retinanet baseline seed 0', 'retinanet baseline seed 1', 'retinanet hint seed 0',
+        'retinanet ramped seed 0', 'retinanet hint seed 1', 'retinanet ramped seed 1']
+    by_name = {run.name: run for run in runs}
+    assert by_name['retinanet hint seed 1'].after == (by_name['retinanet teacher'],
+                                                      by_name['retinanet baseline seed 1'])
+
+
+def test_baseline_and_variant_differ_in_the_model_and_hooks_alone(study, tmp_path):
+    by_name = {run.name: run.cfg for run in study.runs(tmp_path)}
+    baseline, hint = by_name['retinanet baseline seed 1'], by_name['retinanet hint seed 1']
+    assert hint.model.type == 'kddet.Distiller' and hint.model.student == baseline.model
+    assert hint.model.methods.hint.loss_weight == 2.0
+    plain, distilled = baseline.to_dict(), hint.to_dict()
+    plain.pop('model'), distilled.pop('model')
+    assert plain == distilled and plain['randomness'] == dict(seed=1)
+    assert by_name['retinanet ramped seed 0'].custom_hooks[0]['type'] == 'kddet.LossWeightHook'
+    assert baseline.train_cfg.max_epochs == 3 and by_name['retinanet teacher'].train_cfg.max_epochs == 5
+
+
+def test_data_root_is_moved_everywhere(study, tmp_path):
+    cfg = study.runs(tmp_path, '/elsewhere')[1].cfg
+    assert cfg.train_dataloader.dataset.data_root == cfg.val_dataloader.dataset.data_root == '/elsewhere/'
+    assert cfg.val_evaluator.ann_file == cfg.test_evaluator.ann_file == '/elsewhere/instances_val.json'
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (('seeds:', 'seed:'), "unknown key 'seed', did you mean 'seeds'"),
+    (('seeds: [0, 1]', 'seeds: 3'), 'seeds is 3, it must be a list'),
+    (('title: A title', 'title: '), 'title is None, it must be a str'),
+    (('question: A question?', ''), 'question must be given'),
+])
+def test_wrong_studies_are_refused(tmp_path, change, message):
+    (tmp_path / 's.yaml').write_text(CONTENT.replace(*change))
+    with pytest.raises(ValueError, match=message):
+        Study.read(tmp_path / 's.yaml')
+
+
+def test_not_a_mapping(tmp_path):
+    (tmp_path / 's.yaml').write_text('- a\n- b\n')
+    with pytest.raises(ValueError, match='holds a list'):
+        Study.read(tmp_path / 's.yaml')
+
+
+def test_studies_of_the_repository_can_be_planned(repository, tmp_path):
+    files = sorted((repository / 'configs/studies').glob('*.yaml'))
+    assert files
+    for file in files:
+        study = Study.read(file)
+        assert len(study.seeds) >= 3
+        assert study.runs(tmp_path)

@@ -1,0 +1,60 @@
+import builtins
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS
+
+from kddet.config import is_distillation, load_config, student_config
+from kddet.overlay import distillation_config
+
+CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('[!_]*/*.py'))
+
+
+def test_sources_of_a_config(tmp_path):
+    (tmp_path / 'a.py').write_text('model = dict(type="X")')
+    assert load_config(tmp_path / 'a.py').model.type == 'X'
+    assert load_config(dict(model=dict(type='X'))).model.type == 'X'
+    cfg = Config(dict(model=dict(type='X')))
+    assert load_config(cfg) is cfg
+    assert load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py').model.type == 'RetinaNet'
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(FileNotFoundError, match="config 'nowhere.py' does not exist"):
+        load_config('nowhere.py')
+
+
+def test_without_pkg_resources_it_says_what_to_install(monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name == 'pkg_resources':
+            raise ModuleNotFoundError("No module named 'pkg_resources'", name='pkg_resources')
+        return real(name, *args, **kwargs)
+    monkeypatch.setattr(builtins, '__import__', without)
+    with pytest.raises(ImportError, match=r"pip install 'setuptools<82'"):
+        load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+
+
+def test_overlay_leaves_the_students_config_as_it_is():
+    plain = Config(dict(model=dict(type='X', a=1), train_cfg=dict(max_epochs=3)))
+    cfg = distillation_config(plain, teacher=dict(config='t.py', checkpoint='t.pth'), methods=dict(m=dict(type='M')))
+    assert is_distillation(cfg) and not is_distillation(plain)
+    assert cfg.model.student == plain.model == dict(type='X', a=1) and cfg.train_cfg.max_epochs == 3
+    assert student_config(cfg).model == plain.model
+    assert 'teacher' not in distillation_config(plain, teacher=None, methods={}).model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_config_builds(path):
+    cfg = load_config(path)
+    if is_distillation(cfg):
+        assert Path(path).name.startswith(f'{path.parent.name}_') or path.parent.name == 'quick'
+        assert cfg.model.teacher.config.startswith('mmdet::') or Path(cfg.model.teacher.config).is_file()
+        cfg.model.teacher.checkpoint = None
+        for part in (cfg.model.student.backbone,):
+            part.init_cfg = None
+    model = MODELS.build(cfg.model)
+    assert sum(parameter.numel() for parameter in model.parameters()) > 1e5

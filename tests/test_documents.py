@@ -1,0 +1,63 @@
+"""What the documents tell a reader to run, is run."""
+import copy
+import re
+import subprocess
+import sys
+
+import pytest
+
+from kddet import Distiller
+from kddet.testing import tiny_detector, toy_samples
+
+
+def blocks(repository, language='python'):
+    return re.findall(rf'```{language}\n(.*?)```', (repository / 'README.md').read_text(), re.S)
+
+
+def commands(repository):
+    text = re.sub(r'```.*?```', '', (repository / 'README.md').read_text(), flags=re.S)
+    return re.findall(r'^    ((?:make|python) .*)$', text, re.M)
+
+
+def test_every_verb_named_is_in_the_makefile(repository):
+    makefile = (repository / 'Makefile').read_text()
+    for document in ('README.md', 'CONTRIBUTING.md'):
+        verbs = set(re.findall(r'\bmake ([a-z][a-z-]+)\b(?=`|$|\s+#)', (repository / document).read_text(), re.M))
+        assert verbs
+        for verb in verbs:
+            assert re.search(rf'^{verb}:.*## ', makefile, re.M), f'{document}: make {verb}'
+
+
+def test_every_file_linked_is_there(repository):
+    patterns = ('*.md', 'docs/**/*.md', 'configs/*/README.md')
+    documents = [file for pattern in patterns for file in repository.glob(pattern)]
+    for document in documents:
+        for link in re.findall(r'\]\((?!http)([^)#]+)', document.read_text()):
+            assert (document.parent / link).exists(), f'{document}: {link}'
+
+
+def test_the_method_in_the_readme_works(repository):
+    (code,) = [block for block in blocks(repository) if 'class MeanMatching' in block]
+    exec(compile(code, 'README.md', 'exec'), {})
+    model = Distiller(tiny_detector('retinanet'), dict(config=dict(model=tiny_detector('retinanet')), checkpoint=None),
+                      dict(mean=dict(type='kddet.MeanMatching'))).train()
+    losses = model(**model.data_preprocessor(toy_samples(), True), mode='loss')
+    assert losses['loss_mean'] > 0
+
+
+@pytest.mark.slow
+def test_distilling_ones_own_detector_as_the_readme_says(repository, plain_config, teacher_files, tmp_path):
+    (config,) = [block for block in blocks(repository) if "student=_base_.model" in block]
+    (hook,) = [block for block in blocks(repository) if block.startswith('custom_hooks')]
+    cfg = copy.deepcopy(plain_config)
+    cfg.merge_from_dict({'train_cfg.max_epochs': 12, 'train_cfg.val_interval': 12})
+    cfg.dump(tmp_path / 'my_student.py')
+    for file, name in zip(teacher_files, ('my_teacher.py', 'my_teacher.pth')):
+        (tmp_path / name).symlink_to(file)
+    (tmp_path / 'my_distillation.py').write_text(config + hook)
+    (tmp_path / 'tools').symlink_to(repository / 'tools')
+    own = [command for command in commands(repository) if 'my_distillation' in command]
+    assert [command.split()[1] for command in own] == ['tools/train.py', 'tools/test.py', 'tools/export_student.py']
+    for command in own:
+        subprocess.run([sys.executable, *command.split()[1:]], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / 'student.pth').is_file()
