@@ -27,7 +27,8 @@ def allow_mmengine_checkpoints() -> None:
     torch >= 2.6 refuses the checkpoints of mmengine <= 0.10.7, ``--resume`` included. A history buffer pickles its
     four statistics as ``getattr(HistoryBuffer, name)``: only these four are answered, by a function of our own.
     The list is global to torch and others take types off it again (onedl-mmengine after each load), so
-    :func:`load_checkpoint` calls this anew. On torch < 2.4 there is no such list and :func:`load_checkpoint` refuses these files unless they are trusted.
+    :func:`load_checkpoint` calls this anew. On torch < 2.4 there is no such list and :func:`load_checkpoint` refuses
+    these files unless they are trusted.
     """
     if not hasattr(torch.serialization, 'add_safe_globals'):
         return
