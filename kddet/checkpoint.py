@@ -62,7 +62,7 @@ def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False
         ValueError: the file is no checkpoint, is cut short, or carries objects that are neither tensors nor what
             MMEngine stores (the message names the first).
     """
-    path = str(path)
+    path = os.path.expanduser(path)
     local = '://' not in path
     if local and not os.path.isfile(path):
         raise FileNotFoundError(f'checkpoint {path!r} does not exist (working directory: {os.getcwd()})')

@@ -28,9 +28,12 @@ class Progress:
         self.runs, self.rows = runs, rows
         self.started, self.share = time.monotonic(), self._share()
         self.last = 0.0
+        self.running: set[int] = set()  # rows are written when what runs has changed
 
     def __call__(self, running: list) -> None:
-        write_rows([run for run in self.runs if run.finished], self.rows)
+        if set(map(id, running)) != self.running:
+            self.running = set(map(id, running))
+            write_rows(self.runs, self.rows)
         every = 1 if sys.stderr.isatty() else 60
         if running and time.monotonic() - self.last < every:
             return

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class Run:
         if not self._config_is_ours():
             shutil.rmtree(self.work_dir, ignore_errors=True)
         self.config_file.parent.mkdir(parents=True, exist_ok=True)
-        self.config_file.write_text(self._config_text())
+        self.config_file.write_text(self._config_text)
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads),
                            PYTHONUNBUFFERED='1', PYTHONPATH=os.pathsep.join(
                                filter(None, (str(REPOSITORY), os.environ.get('PYTHONPATH')))))
@@ -121,11 +122,12 @@ class Run:
         """What is trained; in a folder of its own, because the Runner writes a config of that name to its work dir."""
         return self.work_dir / 'plan' / 'config.py'
 
-    def _config_text(self) -> str:
+    @cached_property
+    def _config_text(self) -> str:  # kept, because formatting it takes a while and it is asked for all the time
         return self.cfg.pretty_text
 
     def _config_is_ours(self) -> bool:
-        return self.config_file.is_file() and self.config_file.read_text() == self._config_text()
+        return self.config_file.is_file() and self.config_file.read_text() == self._config_text
 
 
 def execute(runs: list[Run], *, jobs: int, report) -> None:
@@ -134,7 +136,7 @@ def execute(runs: list[Run], *, jobs: int, report) -> None:
     Args:
         runs: in order of preference.
         jobs: processes side by side; the cores are shared out evenly, and the GPUs taken in turn.
-        report: called every second with the list of the running ones, and once at the end.
+        report: called every second with the list of the running ones, and once at the end with none.
 
     Raises:
         RuntimeError: a run failed; the message ends with its output. The others are stopped and go on next time.

@@ -40,8 +40,10 @@ def test_a_run_is_trained_once_and_leaves_its_figures(run, tmp_path):
 
 def test_another_config_is_another_run(run):
     execute([run], jobs=1, report=lambda running: None)
-    run.cfg.optim_wrapper.optimizer.lr = 1e-4
-    assert not run.finished and run.progress == 0
+    cfg = copy.deepcopy(run.cfg)
+    cfg.optim_wrapper.optimizer.lr = 1e-4
+    other = Run(run.name, run.work_dir, cfg)
+    assert run.finished and not other.finished and other.progress == 0
 
 
 def test_goes_on_after_an_interruption(run):
