@@ -5,48 +5,18 @@ import hashlib
 import os
 import pickle
 import tempfile
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.dist import master_only
-from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
-from packaging.version import Version
 from torch import nn
 
+from kddet.safe_pickle import TORCH_HAS_ALLOW_LIST, allow_mmengine_objects, restricted_pickle
+
 DISTILLER_PREFIX = 'distiller.'
-
-
-def allow_mmengine_checkpoints() -> None:
-    """Tell ``torch.load(weights_only=True)`` about the types that MMEngine stores, and about nothing else.
-
-    These are the history buffers of the log, numpy arrays and scalars inside them and in the metadata. Without this,
-    torch >= 2.6 refuses the checkpoints of mmengine <= 0.10.7, ``--resume`` included. A history buffer pickles its
-    four statistics as ``getattr(HistoryBuffer, name)``: only these four are answered, by a function of our own.
-    The list is global to torch and others take types off it again (onedl-mmengine after each load), so
-    :func:`load_checkpoint` calls this anew. On torch < 2.4 there is no such list and :func:`load_checkpoint` refuses
-    these files unless they are trusted.
-    """
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return
-    multiarray = np._core.multiarray if hasattr(np, '_core') else np.core.multiarray  # type: ignore[attr-defined]
-    allowed: list = [HistoryBuffer, np.ndarray, np.dtype, multiarray.scalar, multiarray._reconstruct, defaultdict]
-    allowed += [type(np.dtype(kind)) for kind in ('f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8',
-                                                  '?', 'U1', 'S1')]
-    if Version(torch.__version__) >= Version('2.5'):  # (object, name): the same under the names of numpy 1 and 2
-        allowed += [(getattr(multiarray, name), f'numpy.{package}.multiarray.{name}')
-                    for name in ('scalar', '_reconstruct') for package in ('core', '_core')]
-        allowed.append((_history_statistic, 'builtins.getattr'))
-    torch.serialization.add_safe_globals(allowed)
-
-
-def _history_statistic(owner: Any, name: str) -> Any:
-    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
-        return getattr(owner, name)
-    raise pickle.UnpicklingError(f'a checkpoint may not contain getattr({owner!r}, {name!r})')
 
 
 def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False) -> dict:
@@ -66,10 +36,10 @@ def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False
     local = '://' not in path
     if local and not os.path.isfile(path):
         raise FileNotFoundError(f'checkpoint {path!r} does not exist (working directory: {os.getcwd()})')
-    allow_mmengine_checkpoints()
+    allow_mmengine_objects()
     try:
         if local:
-            checkpoint = torch.load(path, map_location='cpu', weights_only=not trust, mmap=mmap)
+            checkpoint = _load_local(path, trust, mmap)
         else:
             checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     except pickle.UnpicklingError as error:
@@ -80,6 +50,12 @@ def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path!r} holds a {type(checkpoint).__name__}, a checkpoint is a dict with a state_dict')
     return checkpoint
+
+
+def _load_local(path: str, trust: bool, mmap: bool) -> Any:
+    if trust or TORCH_HAS_ALLOW_LIST:
+        return torch.load(path, map_location='cpu', weights_only=not trust, mmap=mmap)
+    return torch.load(path, map_location='cpu', weights_only=False, pickle_module=restricted_pickle)
 
 
 def check_checkpoint(path: str) -> None:

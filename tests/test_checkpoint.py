@@ -8,7 +8,17 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
+from kddet import checkpoint
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, save_whole, state_dict_of, student_weights
+
+
+@pytest.fixture(params=['torch >= 2.6', 'torch < 2.6'])
+def either_torch(request, monkeypatch):
+    """Both ways of loading run on this torch."""
+    if request.param == 'torch < 2.6':
+        monkeypatch.setattr(checkpoint, 'TORCH_HAS_ALLOW_LIST', False)
+    elif not checkpoint.TORCH_HAS_ALLOW_LIST:
+        pytest.skip('this torch has no allow-list')
 
 
 class Payload:
@@ -36,24 +46,25 @@ def mmengine_like(**extra):
     for value in (3.0, 2.0, np.float64(1.0)):
         buffer.update(float(value))
     return dict(meta=dict(epoch=1, seed=0, dataset_meta=dict(classes=('a', 'b'), palette=[(1, 2, 3)])),
-                state_dict=OrderedDict(weight=torch.ones(2)),
+                state_dict=OrderedDict(weight=nn.Parameter(torch.ones(2)), half=torch.ones(2, dtype=torch.bfloat16)),
                 message_hub=dict(log_scalars=OrderedDict(loss=buffer), runtime_info=OrderedDict(
                     best=np.float32(0.5), count=np.int64(3), flag=np.bool_(True), array=np.arange(3))),
                 param_schedulers=[torch.optim.lr_scheduler.MultiStepLR(
                     torch.optim.SGD([nn.Parameter(torch.ones(1))], 0.1), [1, 2]).state_dict()], **extra)
 
 
-def test_what_mmengine_stores_is_loaded_without_trust(tmp_path):
+def test_what_mmengine_stores_is_loaded_without_trust(either_torch, tmp_path):
     path = tmp_path / 'epoch_1.pth'
     torch.save(mmengine_like(), path)
     loaded = load_checkpoint(path)
     buffer = loaded['message_hub']['log_scalars']['loss']
     assert isinstance(buffer, HistoryBuffer) and buffer.mean() == 2.0 and buffer.statistics('min') == 1.0
     assert loaded['message_hub']['runtime_info']['count'] == 3
+    assert torch.equal(loaded['state_dict']['half'], torch.ones(2, dtype=torch.bfloat16))
     torch.load(path)  # and so can the Runner, on `--resume`
 
 
-def test_any_other_object_is_refused_and_not_run(tmp_path):
+def test_any_other_object_is_refused_and_not_run(either_torch, tmp_path):
     path, proof = tmp_path / 'evil.pth', tmp_path / 'proof'
     torch.save(mmengine_like(evil=Payload(proof)), path)
     with pytest.raises(ValueError, match=r"evil.pth' is refused: .*(posix|os)\.system"):
@@ -66,7 +77,7 @@ def test_any_other_object_is_refused_and_not_run(tmp_path):
 
 
 @pytest.mark.parametrize(('owner', 'name'), [(HistoryBuffer, '__init__'), (HistoryBuffer, 'update'), (dict, 'min')])
-def test_getattr_answers_the_four_statistics_alone(tmp_path, owner, name):
+def test_getattr_answers_the_four_statistics_alone(either_torch, tmp_path, owner, name):
     path = tmp_path / 'sneaky.pth'
     torch.save(dict(state_dict=dict(a=torch.ones(1)), x=Sneaky(owner, name)), path)
     with pytest.raises(ValueError, match='refused'):
@@ -74,7 +85,7 @@ def test_getattr_answers_the_four_statistics_alone(tmp_path, owner, name):
 
 
 @pytest.mark.parametrize('content', [b'', b'not a checkpoint at all', None], ids=['empty', 'text', 'half'])
-def test_damaged_files_are_named(tmp_path, content):
+def test_damaged_files_are_named(either_torch, tmp_path, content):
     path = tmp_path / 'broken.pth'
     torch.save(mmengine_like(), path)
     path.write_bytes(path.read_bytes()[:400] if content is None else content)
