@@ -20,14 +20,25 @@ class Adapter(BaseModule):
         vector: the feature is ``(R, C)``.
         kernel_size: of the convolution, odd; spatial size is kept.
         relu: end with a ReLU, for teacher features that are post-activation.
+        identity_init: begin as the identity, so that training starts from comparing the features as they are; the
+            widths must agree. Otherwise the weights begin at random (Xavier).
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, vector: bool = False, kernel_size: int = 1,
-                 relu: bool = False) -> None:
+                 relu: bool = False, identity_init: bool = False) -> None:
+        if identity_init and in_channels != out_channels:
+            raise ValueError(f'identity_init needs equal widths, the student has {in_channels} channels and the '
+                             f'teacher {out_channels}')
         super().__init__(init_cfg=dict(type='Xavier', layer=['Conv2d', 'Linear'], distribution='uniform'))
-        self.project: nn.Module = (nn.Linear(in_channels, out_channels) if vector else
+        self.project: nn.Linear | nn.Conv2d = (nn.Linear(in_channels, out_channels) if vector else
                                    nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2))
-        self.relu = relu
+        self.relu, self.identity_init = relu, identity_init
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.identity_init:
+            weight = self.project.weight
+            nn.init.eye_(weight) if weight.dim() == 2 else nn.init.dirac_(weight)
 
     def forward(self, feature: Tensor) -> Tensor:
         feature = self.project(feature)
