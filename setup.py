@@ -1,4 +1,4 @@
-"""kddet. None of the mm packages is required here: two distributions provide them, see kddet/host.py."""
+"""kddet. torch and the mm packages are not required here, so that pip leaves them as they are: see kddet/host.py."""
 import re
 from pathlib import Path
 
@@ -21,7 +21,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['kddet', 'kddet.*']),
     python_requires='>=3.10',
-    install_requires=['torch>=2.1', 'numpy', 'packaging'],
+    install_requires=['numpy', 'packaging'],
     extras_require=dict(
         openmmlab=['setuptools<82', *requirements('openmmlab')],
         onedl=['setuptools<82', *requirements('onedl')],

@@ -29,6 +29,8 @@ class Adapter(BaseModule):
         if identity_init and in_channels != out_channels:
             raise ValueError(f'identity_init needs equal widths, the student has {in_channels} channels and the '
                              f'teacher {out_channels}')
+        if kernel_size % 2 == 0:
+            raise ValueError(f'kernel_size is {kernel_size}, it must be odd to keep the spatial size')
         super().__init__(init_cfg=dict(type='Xavier', layer=['Conv2d', 'Linear'], distribution='uniform'))
         self.project: nn.Linear | nn.Conv2d = (nn.Linear(in_channels, out_channels) if vector else
                                    nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2))

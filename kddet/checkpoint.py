@@ -5,12 +5,14 @@ import hashlib
 import os
 import pickle
 import tempfile
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import torch
-from mmengine.dist import master_only
+from mmengine.dist import barrier, get_rank, master_only
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
@@ -23,7 +25,8 @@ def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False
     """Load a checkpoint to CPU without running code from it.
 
     Args:
-        path: a file, or any URL that MMEngine's loaders know (``https://``, ``s3://``, ``torchvision://`` ...).
+        path: a file, an ``http(s)://`` URL, or any other that MMEngine's loaders know (``s3://``, ``torchvision://``
+            ...); the latter are loaded by MMEngine, whose safety they have.
         mmap: leave the tensors on disk until they are read, for a look at the file.
         trust: unpickle arbitrary objects, which runs code from the file; only for files whose origin is known.
 
@@ -32,7 +35,7 @@ def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False
         ValueError: the file is no checkpoint, is cut short, or carries objects that are neither tensors nor what
             MMEngine stores (the message names the first).
     """
-    path = os.path.expanduser(path)
+    path = local_copy(path)
     local = '://' not in path
     if local and not os.path.isfile(path):
         raise FileNotFoundError(f'checkpoint {path!r} does not exist (working directory: {os.getcwd()})')
@@ -52,6 +55,26 @@ def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False
     return checkpoint
 
 
+def local_copy(path: str | Path) -> str:
+    """A local path as it is, ``~`` expanded; ``http(s)://`` downloaded once to torch's cache of checkpoints.
+
+    Other schemes (``torchvision://``, ``s3://`` ...) stay what they are: MMEngine's loaders know them.
+    """
+    path = os.path.expanduser(path)
+    if not path.startswith(('http://', 'https://')):
+        return path
+    file = Path(torch.hub.get_dir()) / 'checkpoints' / Path(urlparse(path).path).name
+    if get_rank() == 0 and not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(path, str(file))  # to a temporary name, then renamed
+        except OSError as error:
+            raise ValueError(f'checkpoint {path!r} cannot be downloaded ({_first_line(error)}); download it by other '
+                             'means and give the path') from error
+    barrier()
+    return str(file)
+
+
 def _load_local(path: str, trust: bool, mmap: bool) -> Any:
     if trust or TORCH_HAS_ALLOW_LIST:
         return torch.load(path, map_location='cpu', weights_only=not trust, mmap=mmap)
@@ -64,8 +87,12 @@ def check_checkpoint(path: str) -> None:
     Raises:
         FileNotFoundError, ValueError: as :func:`load_checkpoint`.
     """
-    if '://' not in path:
-        load_checkpoint(path, mmap=True)
+    if '://' in path:
+        return
+    checkpoint = load_checkpoint(path, mmap=zipfile.is_zipfile(path))
+    if 'config' in (checkpoint.get('meta') or {}):
+        raise ValueError(f"checkpoint {path!r} is refused: its meta holds a 'config', which MMEngine would execute; "
+                         'MMEngine itself writes none')
 
 
 def refusal_reason(error: pickle.UnpicklingError) -> str:
@@ -106,6 +133,9 @@ def student_weights(checkpoint: dict) -> OrderedDict:
 def load_weights(model: nn.Module, weights: dict, *, name: str, strict: bool = True) -> str:
     """Load ``weights`` into ``model`` and report the coverage in one line.
 
+    What counts is what the model's own loading says, so keys of old versions are renamed first. A stored data
+    preprocessor (mean and std) is not asked for.
+
     Returns:
         The line, for the log.
 
@@ -113,22 +143,20 @@ def load_weights(model: nn.Module, weights: dict, *, name: str, strict: bool = T
         ValueError: with ``strict``, anything but full coverage; the message lists the keys.
     """
     wanted = model.state_dict()
-    missing = [key for key in wanted if key not in weights and not key.endswith('num_batches_tracked')]
-    unexpected = [key for key in weights if key not in wanted]
     misshaped = [key for key, value in weights.items() if key in wanted and value.shape != wanted[key].shape]
-    problems = dict(missing=missing, unexpected=unexpected)
-    problems['of another shape'] = misshaped
-    loaded = len([key for key in wanted if key in weights]) - len(misshaped)
-    line = f'{name}: {loaded} of {len(wanted)} tensors loaded' + ''.join(
+    usable = OrderedDict((key, value) for key, value in weights.items() if key not in misshaped)
+    if hasattr(weights, '_metadata'):
+        usable._metadata = weights._metadata  # type: ignore[attr-defined]
+    found = model.load_state_dict(usable, strict=False)  # modules rename keys of old versions here
+    missing = [key for key in found.missing_keys if key not in misshaped and not key.endswith('num_batches_tracked')]
+    unexpected = [key for key in found.unexpected_keys if not key.startswith('data_preprocessor.')]
+    problems = {'missing': missing, 'unexpected': unexpected, 'of another shape': misshaped}
+    line = f'{name}: {len(wanted) - len(found.missing_keys)} of {len(wanted)} tensors loaded' + ''.join(
         f', {len(keys)} {kind}' for kind, keys in problems.items() if keys)
     if strict and any(problems.values()):
         listed = '; '.join(f'{kind}: {_some(keys)}' for kind, keys in problems.items() if keys)
         raise ValueError(f'{line} ({listed}). Give the checkpoint that belongs to this config, or write strict=False '
                          'to accept it')
-    usable = OrderedDict((key, value) for key, value in weights.items() if key not in misshaped)
-    if hasattr(weights, '_metadata'):
-        usable._metadata = weights._metadata  # type: ignore[attr-defined]
-    model.load_state_dict(usable, strict=False)
     return line
 
 

@@ -14,7 +14,7 @@ from mmengine.config import Config, DictAction
 
 from kddet.checkpoint import refusal_reason
 
-USER_ERRORS = (ValueError, FileNotFoundError, ImportError, KeyError)
+USER_ERRORS = (ValueError, FileNotFoundError, ImportError)
 
 
 def main_guard(main: Callable[[], None]) -> None:
@@ -25,8 +25,12 @@ def main_guard(main: Callable[[], None]) -> None:
         main()
     except pickle.UnpicklingError as error:
         _leave(error, f'the checkpoint is refused: {refusal_reason(error)}')
+    except KeyError as error:
+        if 'registry' not in str(error):  # a misspelt type is the user's; any other missing key shows its traceback
+            raise
+        _leave(error, str(error.args[0]))
     except USER_ERRORS as error:
-        _leave(error, str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error))
+        _leave(error, str(error))
 
 
 def add_host_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,5 +58,5 @@ def quiet() -> None:
 def _leave(error: BaseException, message: str) -> None:
     if os.environ.get('KDDET_TRACEBACK') == '1':
         raise error
-    print(f'error: {message}', file=sys.stderr)
+    print(f'error: {message}\n(KDDET_TRACEBACK=1 shows where this was raised)', file=sys.stderr)
     sys.exit(2)

@@ -20,7 +20,7 @@ def load_config(source: ConfigLike) -> Config:
         return source
     if isinstance(source, dict):
         return Config(dict(source))
-    path = os.fspath(source)
+    path = os.path.expanduser(source)
     if '::' not in path and not os.path.isfile(path):
         raise FileNotFoundError(f'config {path!r} does not exist (working directory: {os.getcwd()}); '
                                 "give a path, or 'package::path' for one that a package ships")
@@ -38,7 +38,7 @@ def load_config(source: ConfigLike) -> Config:
 
 def is_distillation(cfg: Config) -> bool:
     """Whether the config's model is a kddet Distiller."""
-    return cfg.model.get('type') in ('kddet.Distiller', 'Distiller')
+    return cfg.model.get('type') == 'kddet.Distiller'
 
 
 def student_config(cfg: Config) -> Config:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from contextlib import contextmanager
+from inspect import signature
 
 import torch
 from mmdet.models.detectors import BaseDetector
@@ -42,7 +43,7 @@ class Distiller(BaseDetector):
         self.student = MMENGINE_MODELS.build(student)
         self.data_preprocessor = self.student.data_preprocessor
         with _random_state_kept():
-            self._teacher = _Unregistered(FrozenTeacher(**teacher) if teacher else None)
+            self._teacher = _Unregistered(_build_teacher(teacher) if teacher else None)
             self.methods = ModuleDict({name: MODELS.build(cfg) for name, cfg in (methods or {}).items()})
             self._check()
             self._build_methods()
@@ -67,9 +68,9 @@ class Distiller(BaseDetector):
         for name, method in self.methods.items():
             if name in active:
                 terms = method(student_records, teacher_records, batch_data_samples)
-                losses.update(_named(name, terms, method.weight))
+                _add(losses, name, _named(name, terms, method.weight))
             elif (zero := method.untouched()) is not None:
-                losses[f'loss_{name}'] = zero
+                _add(losses, name, {f'loss_{name}': zero})
         return losses
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: list, **kwargs) -> list:
@@ -140,7 +141,7 @@ class Distiller(BaseDetector):
 
 @torch.no_grad()
 def probe(detector: nn.Module, taps: list[str], owner: str, size: int = PROBE_SIZE) -> Records:
-    """Records of one black image ``(1, 3, size, size)`` in eval mode; the detector is left as it was."""
+    """Records of one image of the mean colour ``(1, 3, size, size)`` in eval mode; the detector is left as it was."""
     modes = {module: module.training for module in detector.modules()}
     detector.eval()
     try:
@@ -150,6 +151,15 @@ def probe(detector: nn.Module, taps: list[str], owner: str, size: int = PROBE_SI
         for module, mode in modes.items():
             module.training = mode
     return records
+
+
+def _build_teacher(cfg: dict) -> FrozenTeacher:
+    known = list(signature(FrozenTeacher).parameters)
+    unknown, missing = [key for key in cfg if key not in known], [key for key in known[:2] if key not in cfg]
+    if unknown or missing:
+        raise ValueError(f'teacher={dict(cfg)}: {", ".join(unknown) or "nothing"} unknown, '
+                         f'{", ".join(missing) or "nothing"} missing; it takes {", ".join(known)}')
+    return FrozenTeacher(**cfg)
 
 
 class _Unregistered:
@@ -178,9 +188,20 @@ def _named(name: str, terms: dict[str, Tensor], weight: float) -> dict[str, Tens
     for key, value in terms.items():
         if key.startswith('loss'):
             named[f'loss_{name}{key[4:]}'] = value * weight
+        elif 'loss' in key:
+            raise ValueError(f"method {name!r} returns {key!r}: a loss starts with 'loss', and the name of a "
+                             'statistic does not contain it, because MMEngine adds up what does')
         else:
             named[f'{name}_{key}'] = value.detach()
     return named
+
+
+def _add(losses: dict, name: str, terms: dict[str, Tensor]) -> None:
+    taken = losses.keys() & terms.keys()
+    if taken:
+        raise ValueError(f'method {name!r} would log {sorted(taken)}, which the student or another method logs '
+                         'already; give the method another name')
+    losses.update(terms)
 
 
 def _write_student_keys(module: Distiller, state_dict: OrderedDict, prefix: str, local_metadata: dict) -> None:

@@ -23,15 +23,16 @@ def pair_levels(student: Pyramid, teacher: Pyramid, levels: Sequence[int] | None
         raise ValueError(f'{where}: levels {list(wanted)} were asked for, the student has levels 0 to '
                          f'{len(student) - 1}')
     sizes = {tuple(level.shape[2:]): index for index, level in enumerate(teacher)}
-    if len(sizes) == len(teacher):
-        pairs = [(index, sizes[tuple(student[index].shape[2:])]) for index in wanted
-                 if tuple(student[index].shape[2:]) in sizes]
-        if pairs and (levels is None or len(pairs) == len(wanted)):
-            return pairs
-    if len(student) == len(teacher):
-        return [(index, index) for index in wanted]
-    raise ValueError(f'{where}: no pairing of the student\'s levels {_sizes(student)} with the teacher\'s '
-                     f'{_sizes(teacher)} (H x W of the probe); choose `levels` that both have')
+    partner = {index: sizes.get(tuple(level.shape[2:])) for index, level in enumerate(student)}
+    shared = len(sizes) == len(teacher) and any(other is not None for other in partner.values())
+    if not shared and len(student) == len(teacher):
+        partner = {index: index for index in range(len(student))}
+    pairs = [(index, other) for index in wanted if (other := partner[index]) is not None]
+    if not pairs or (levels is not None and len(pairs) < len(wanted)):
+        raise ValueError(f"{where}: no partner for every one of the student's levels {list(wanted)}; the student has "
+                         f'{_sizes(student)} and the teacher {_sizes(teacher)} (H x W of the probe); choose `levels` '
+                         'that both have')
+    return pairs
 
 
 def _sizes(pyramid: Pyramid) -> str:

@@ -32,6 +32,9 @@ class Records(Mapping):
         self._calls[tap].append(call)
 
     def __getitem__(self, tap: str) -> tuple[Call, ...]:
+        if tap not in self._calls:
+            raise ValueError(f'tap {tap!r} of the {self._owner} is read but was not asked for; a method names its taps '
+                             f'in student_taps and teacher_taps (recorded: {", ".join(self._calls) or "none"})')
         return tuple(self._calls[tap])
 
     def __iter__(self) -> Iterator[str]:
@@ -39,13 +42,6 @@ class Records(Mapping):
 
     def __len__(self) -> int:
         return len(self._calls)
-
-    def output(self, tap: str) -> Any:
-        """The output of a submodule that was called exactly once."""
-        if len(self[tap]) != 1:
-            raise RuntimeError(f'tap {tap!r} of the {self._owner} was called {len(self[tap])} times in this forward, '
-                               'one output was asked for; read Records.pyramid, or tap another module')
-        return self._unchanged(tap, self[tap][0])
 
     def pyramid(self, tap: str, item: int | None = None) -> Pyramid:
         """The tensors of a tap, one a level.
@@ -65,7 +61,7 @@ class Records(Mapping):
         levels = outputs[0] if len(outputs) == 1 and isinstance(outputs[0], (tuple, list)) else outputs
         if not all(isinstance(level, Tensor) for level in levels):
             raise TypeError(f'tap {tap!r} of the {self._owner} gives {_kind(outputs[0])} a call, a pyramid has one '
-                            'tensor a level; choose one with `item`, or tap a module deeper inside')
+                            'tensor a level; tap a module deeper inside')
         return tuple(levels)
 
     def _unchanged(self, tap: str, call: Call) -> Any:

@@ -10,7 +10,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
-from kddet.checkpoint import file_hash, load_checkpoint, load_weights, student_weights
+from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
 from kddet.config import ConfigLike, load_config, student_config
 from kddet.recorder import Recorder, Records
 
@@ -45,9 +45,10 @@ class FrozenTeacher(nn.Module):
         if checkpoint is None:
             print_log('teacher: no checkpoint given, its weights are random', 'current', level=30)
         else:
-            weights = student_weights(load_checkpoint(checkpoint, trust=trust_checkpoint))
+            file = local_copy(checkpoint)
+            weights = student_weights(load_checkpoint(file, trust=trust_checkpoint))
             line = load_weights(self.detector, weights, name=f'teacher {checkpoint}', strict=strict)
-            self.checkpoint_hash = file_hash(checkpoint) if '://' not in str(checkpoint) else None
+            self.checkpoint_hash = file_hash(file) if '://' not in file else None
             print_log(f'{line}; sha256 {self.checkpoint_hash}', 'current')
         self.requires_grad_(False)
         self.renormalise: _Renormalise | None = None

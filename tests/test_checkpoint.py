@@ -1,15 +1,28 @@
+import functools
 import os
 import pickle
+import threading
 from collections import OrderedDict
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.registry import MODELS
 from torch import nn
 
 from kddet import checkpoint
-from kddet.checkpoint import file_hash, load_checkpoint, load_weights, save_whole, state_dict_of, student_weights
+from kddet.checkpoint import (
+    check_checkpoint,
+    file_hash,
+    load_checkpoint,
+    load_weights,
+    save_whole,
+    state_dict_of,
+    student_weights,
+)
+from kddet.testing import tiny_detector
 
 
 @pytest.fixture(params=['torch >= 2.6', 'torch < 2.6'])
@@ -111,7 +124,7 @@ def test_coverage_is_one_line():
     model = nn.BatchNorm2d(3)
     weights = OrderedDict((key, torch.ones(3)) for key in ('weight', 'bias', 'running_mean', 'running_var'))
     line = load_weights(model, weights, name='it')  # num_batches_tracked may be missing, as in old files
-    assert line == 'it: 4 of 5 tensors loaded' and '\n' not in line
+    assert line == 'it: 5 of 5 tensors loaded' and '\n' not in line
     assert (model.bias == 1).all()
 
 
@@ -127,3 +140,42 @@ def test_files_are_written_whole_or_not_at_all(tmp_path):
 def test_hash_names_the_content(tmp_path):
     (tmp_path / 'a').write_bytes(b'abc')
     assert file_hash(tmp_path / 'a') == 'ba7816bf8f01'  # the standard's own example
+
+
+def test_old_format_is_read(tmp_path):
+    torch.save(dict(state_dict=dict(a=torch.ones(2))), tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
+    check_checkpoint(str(tmp_path / 'old.pth'))
+    assert torch.equal(load_checkpoint(tmp_path / 'old.pth')['state_dict']['a'], torch.ones(2))
+
+
+def test_a_config_that_mmengine_would_execute_is_refused(tmp_path):
+    torch.save(dict(mmengine_like(), meta=dict(config='import os')), tmp_path / 'x.pth')
+    with pytest.raises(ValueError, match='MMEngine would execute'):
+        check_checkpoint(str(tmp_path / 'x.pth'))
+
+
+def test_urls_are_downloaded_once_and_loaded_as_safely(tmp_path, monkeypatch):
+    (tmp_path / 'served').mkdir()
+    torch.save(dict(state_dict=dict(a=torch.ones(2))), tmp_path / 'served/good.pth')
+    torch.save(mmengine_like(evil=Payload(tmp_path / 'proof')), tmp_path / 'served/evil.pth')
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'served'))
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f'http://127.0.0.1:{server.server_port}'
+        assert torch.equal(load_checkpoint(f'{url}/good.pth')['state_dict']['a'], torch.ones(2))
+        with pytest.raises(ValueError, match='refused'):
+            load_checkpoint(f'{url}/evil.pth')
+        with pytest.raises(ValueError, match='cannot be downloaded .*404'):
+            load_checkpoint(f'{url}/gone.pth')
+        server.shutdown()
+    load_checkpoint(f'{url}/good.pth')  # from the cache
+    assert not (tmp_path / 'proof').exists()
+
+
+def test_keys_of_old_versions_and_a_stored_preprocessor_are_covered():
+    detector = MODELS.build(dict(tiny_detector('fcos'), _scope_='mmdet'))
+    weights = OrderedDict((key.replace('bbox_head.conv_cls', 'bbox_head.fcos_cls'), value)
+                          for key, value in detector.state_dict().items())
+    weights['data_preprocessor.mean'] = torch.zeros(3)
+    load_weights(detector, weights, name='an old file')

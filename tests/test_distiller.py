@@ -124,10 +124,12 @@ def test_no_hook_is_left_after_loss():
 
 
 def test_recording_survives_replaced_modules():
-    model = distiller(tap='backbone.layer1')
+    model = distiller(tap='backbone.layer2.0.downsample.1')  # a norm layer itself
+    before = model.student.backbone.layer2[0].downsample[1]
     model.student = nn.SyncBatchNorm.convert_sync_batchnorm(model.student)
     from mmengine.model import revert_sync_batchnorm
     model = revert_sync_batchnorm(model)  # every norm layer is another object now
+    assert model.student.backbone.layer2[0].downsample[1] is not before
     log, _, _ = losses_and_gradients(model, toy_samples())
     assert log['loss_hint'] > 0
 
@@ -239,18 +241,46 @@ def test_hooks_find_the_students_modules_on_the_distiller():
         model.no_such_thing  # noqa: B018
 
 
+def test_names_that_the_student_logs_already_are_refused():
+    model = Distiller(tiny_detector('retinanet'), dict(config=dict(model=tiny_detector('retinanet')), checkpoint=None),
+                      dict(cls=dict(type='kddet.HintLearning'))).train()
+    data = model.data_preprocessor(toy_samples(), True)
+    for schedule in (1.0, 0.0):
+        model.methods['cls'].schedule = schedule
+        with pytest.raises(ValueError, match=r"'cls' would log \['loss_cls'\]"):
+            model(**data, mode='loss')
+
+
+def test_statistics_are_logged_and_not_added_up():
+    model = distiller().train()
+    method = model.methods['hint']
+    data = model.data_preprocessor(toy_samples(), True)
+    own = type(method).forward
+    type(method).forward = lambda *args: dict(own(*args), ratio=torch.ones(1, requires_grad=True))
+    try:
+        losses = model(**data, mode='loss')
+        assert losses['hint_ratio'] == 1 and not losses['hint_ratio'].requires_grad
+        type(method).forward = lambda *args: dict(teacher_loss=torch.ones(1))
+        with pytest.raises(ValueError, match='the name of a statistic does not contain it'):
+            model(**data, mode='loss')
+    finally:
+        type(method).forward = own
+
+
 @pytest.mark.parametrize(('change', 'message'), [
     (dict(methods={}), 'has no methods'),
     (dict(methods=dict(hint=dict(type='kddet.HintLearning', loss_weight=-1))), '-1 .* must be 0 or more'),
     (dict(methods=dict(my_loss=dict(type='kddet.HintLearning'))), "contains 'loss'"),
     (dict(methods=dict(hint=dict(type='kddet.HintLoss'))), 'must be a kddet.DistillMethod'),
+    (dict(teacher=dict(config='a.py')), 'nothing unknown, checkpoint missing'),
+    (dict(teacher=dict(config='a.py', checkpoint='b.pth', chekpoint=1)), 'chekpoint unknown'),
     (dict(teacher=None), 'reads the teacher, which is not given'),
     (dict(methods=dict(hint=dict(type='kddet.HintLearning', tap='neck.fpn_convs.9'))), 'neck.fpn_convs has 0, 1, 2'),
     (dict(methods=dict(hint=dict(type='kddet.HintLearning', tap='backbone.layer11'))), 'near matches: backbone.layer1'),
     (dict(methods=dict(hint=dict(type='kddet.HintLearning', levels=[0, 7]))), 'levels 0 to 4'),
     (dict(methods=dict(hint=dict(type='kddet.HintLearning', adapter=None))), '16 channels and the teacher 32'),
     (dict(methods=dict(hint=dict(type='kddet.HintLearning', resize='crop'))), "'interpolate', 'pad'"),
-    (dict(methods=dict(hint=dict(type='kddet.HintLearning', tap='bbox_head'))), 'choose one with `item`'),
+    (dict(methods=dict(hint=dict(type='kddet.HintLearning', tap='bbox_head'))), 'tap a module deeper inside'),
 ])
 def test_wrong_config_is_refused_when_built(change, message):
     config = dict(student=tiny_detector('retinanet'),

@@ -1,5 +1,6 @@
 """Write the weights of a plain student: adapters and training state dropped, loaded strictly before it is written."""
 import argparse
+import ast
 
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
@@ -19,6 +20,25 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def literal_config(text: str, checkpoint: str) -> dict:
+    """The values of a config as MMEngine writes it, nested ``dict(...)`` and literals; nothing is executed."""
+    def value(node: ast.expr) -> object:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
+            return {keyword.arg: value(keyword.value) for keyword in node.keywords}
+        if isinstance(node, ast.Dict) and all(node.keys):
+            return {ast.literal_eval(key): value(item) for key, item in zip(node.keys, node.values) if key}
+        if isinstance(node, (ast.List, ast.Tuple)):
+            items = [value(item) for item in node.elts]
+            return items if isinstance(node, ast.List) else tuple(items)
+        return ast.literal_eval(node)
+
+    try:
+        statements = ast.parse(text).body
+        return {statement.targets[0].id: value(statement.value) for statement in statements}  # type: ignore
+    except (ValueError, SyntaxError, AttributeError) as error:
+        raise ValueError(f'the config inside {checkpoint} is more than literals; give it with --config') from error
+
+
 def main() -> None:
     args = parse_args()
     checkpoint = load_checkpoint(args.checkpoint)
@@ -26,7 +46,7 @@ def main() -> None:
     if args.config:
         cfg = load_config(args.config)
     elif 'cfg' in meta:
-        cfg = Config.fromstring(meta['cfg'], file_format='.py')
+        cfg = Config(literal_config(meta['cfg'], args.checkpoint))
     else:
         raise ValueError(f'{args.checkpoint} does not hold its config; give it with --config')
     cfg = student_config(cfg)

@@ -28,7 +28,7 @@ class Progress:
         self.runs, self.rows = runs, rows
         self.started, self.share = time.monotonic(), self._share()
         self.last = 0.0
-        self.running: set[int] = set()  # rows are written when what runs has changed
+        self.running: set[int] | None = None  # rows are written when what runs has changed
 
     def __call__(self, running: list) -> None:
         if set(map(id, running)) != self.running:

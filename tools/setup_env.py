@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+CUDA_PLACES = (os.environ.get('CUDA_HOME', '/usr/local/cuda'), '/usr/local/cuda')  # where torch looks as well
 STACKS = {'openmmlab': '.venv', 'onedl': '.venv-onedl'}
 
 
@@ -52,6 +53,7 @@ def install_stack(python: Path, stack: str) -> None:
                        MAX_JOBS=os.environ.get('MAX_JOBS', str(os.cpu_count() or 2)), **cuda['environment'])
     file = ROOT / 'requirements' / f'{stack}.txt'
     pip(python, '--no-build-isolation', '-r', file, environment=environment)
+    use_headless_opencv_if_needed(python)
     if not ops_work(python, cuda['ops']):
         say("pip's cached mmcv wheel was built for another torch; building it again")
         mmcv = next(line for line in file.read_text().splitlines() if 'mmcv' in line and not line.startswith('#'))
@@ -62,18 +64,26 @@ def install_stack(python: Path, stack: str) -> None:
                   f'{python} -c "import mmcv.ops"')
 
 
+def use_headless_opencv_if_needed(python: Path) -> None:
+    """opencv-python links to the libraries of a desktop, which a server may lack."""
+    if runs(python, 'import cv2'):
+        return
+    say('opencv-python does not load here (no desktop libraries), taking opencv-python-headless')
+    subprocess.run([str(python), '-m', 'pip', 'uninstall', '-q', '-y', 'opencv-python', 'opencv-python-headless'])
+    pip(python, '--no-deps', 'opencv-python-headless')
+
+
 def cuda_state(python: Path) -> dict:
     """Whether CUDA ops can be built: a GPU that torch sees, and nvcc."""
     probe = subprocess.run([str(python), '-c', 'import torch; print(torch.cuda.is_available())'],
                            capture_output=True, text=True)
     if probe.stdout.strip() != 'True':
         return dict(words='', minutes='5 to 10', environment={}, ops=False)
-    home = os.environ.get('CUDA_HOME')
-    if not (shutil.which('nvcc') or home and (Path(home) / 'bin' / 'nvcc').is_file()):
+    if not shutil.which('nvcc') and not any((Path(place) / 'bin/nvcc').is_file() for place in CUDA_PLACES):
         say('a GPU was found but no nvcc: mmcv is built without CUDA ops, so NMS and RoIAlign fail on the GPU. '
             "Install the CUDA toolkit of torch's CUDA version (or set CUDA_HOME to it), remove the environment's "
             'folder and run this again; until then CUDA_VISIBLE_DEVICES= trains on the CPU')
-        return dict(words=' without CUDA', minutes='5 to 10', environment={}, ops=False)
+        return dict(words=' without CUDA', minutes='5 to 10', environment=dict(CUDA_VISIBLE_DEVICES=''), ops=False)
     # torch >= 2.13 has C++20 in its headers, mmcv asks for C++17: nvcc takes the last of two -std options
     return dict(words=' with CUDA', minutes='25', ops=True,
                 environment=dict(FORCE_CUDA='1', NVCC_APPEND_FLAGS='-std=c++20'))
@@ -82,7 +92,11 @@ def cuda_state(python: Path) -> dict:
 def ops_work(python: Path, cuda: bool) -> bool:
     test = ('import torch; from mmcv.ops import nms; d = "cuda" if ' + str(cuda) + ' else "cpu"; '
             'nms(torch.rand(4, 4, device=d), torch.rand(4, device=d), 0.5)')
-    return subprocess.run([str(python), '-c', test], capture_output=True).returncode == 0
+    return runs(python, test)
+
+
+def runs(python: Path, code: str) -> bool:
+    return subprocess.run([str(python), '-c', code], capture_output=True).returncode == 0
 
 
 def check_tools() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 CLASSES = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine')
 SMALLEST = 14  # pixels
 LARGEST = 0.4  # of the canvas side
+FEWEST, MOST = 2, 8  # digits a picture
 MOST_COVERED = 0.3  # share of a digit's box that a later digit may hide
 VALIDATION_SHARE = 0.25  # of the handwritten samples, never seen in training
 
@@ -60,7 +61,10 @@ def _picture(size: int, glyphs: np.ndarray, labels: np.ndarray, random: np.rando
     """A canvas ``(size, size, 3)`` and its ``[(label, [x, y, w, h]), ...]``."""
     canvas = _texture(size, random)
     placed: list[tuple[int, list[int]]] = []
-    for _ in range(random.integers(2, 9)):
+    wanted = random.integers(FEWEST, MOST + 1)
+    tried = 0
+    while len(placed) < FEWEST or tried < wanted:
+        tried += 1
         index = random.integers(len(labels))
         ink = _ink(glyphs[index], _side(size, random), random)
         height, width = ink.shape

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +20,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from kddet.checkpoint import file_hash
+from kddet.checkpoint import file_hash, load_checkpoint
 
 REPOSITORY = Path(__file__).parents[2]
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -48,11 +49,16 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return self._config_is_ours() and (self.work_dir / 'result.json').is_file() and self.checkpoint.is_file()
+        return (self._config_is_ours() and (self.work_dir / 'result.json').is_file() and self.checkpoint.is_file()
+                and self.result['after'] == self._after())
 
     @property
     def result(self) -> dict:
         return json.loads((self.work_dir / 'result.json').read_text())
+
+    def _after(self) -> list[str]:
+        """Hashes of the checkpoints that this run builds on: when one of them is trained anew, so is this."""
+        return [other.result['checkpoint_hash'] if other.finished else '' for other in self.after]
 
     @property
     def progress(self) -> float:
@@ -62,17 +68,20 @@ class Run:
         epochs = [entry['epoch'] for entry in self.log() if 'epoch' in entry] if self._config_is_ours() else []
         return max(epochs, default=0) / (self.max_epochs + 1)
 
-    def start(self, threads: int, gpu: int | None = None) -> subprocess.Popen:
+    def start(self, threads: int, gpu: str | None = None) -> subprocess.Popen:
         """Start or go on, in a child process with its output in ``work_dir/output.log``."""
-        if not self._config_is_ours():
+        if not self._config_is_ours() or (self.work_dir / 'result.json').is_file():
+            if self.work_dir.exists():
+                print(f'{self.name}: what is in {self.work_dir} was trained otherwise, it is trained anew', flush=True)
             shutil.rmtree(self.work_dir, ignore_errors=True)
+        self._mend()
         self.config_file.parent.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(self._config_text)
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads),
                            PYTHONUNBUFFERED='1', PYTHONPATH=os.pathsep.join(
                                filter(None, (str(REPOSITORY), os.environ.get('PYTHONPATH')))))
         if gpu is not None:
-            environment['CUDA_VISIBLE_DEVICES'] = str(gpu)
+            environment['CUDA_VISIBLE_DEVICES'] = gpu
         command = [sys.executable, str(REPOSITORY / 'tools/train.py'), str(self.config_file),
                    '--work-dir', str(self.work_dir), '--resume']
         with (self.work_dir / 'output.log').open('ab') as output:
@@ -86,16 +95,19 @@ class Run:
             peak_memory: of the process in MiB; on a GPU, the GPU's own figure is taken instead.
         """
         entries = list(self.log())
-        measured = [entry for entry in entries if 'coco/bbox_mAP' in entry]
-        steps = {entry['iter']: entry['time'] for entry in entries if 'iter' in entry and 'time' in entry}
-        interval = min(steps, default=1)
+        measured = self._evaluations()
+        times = sorted((entry['iter'], entry['time']) for entry in entries if 'iter' in entry and 'time' in entry)
+        starts = [0, *(step for step, _ in times)]
         result = dict(
             measures={key.removeprefix('coco/bbox_'): value for key, value in measured[-1].items()
                       if key.startswith('coco/bbox_m')},
             curve=[[entry['step'], entry['coco/bbox_mAP']] for entry in measured],
-            seconds=round(sum(steps.values()) * interval, 1),
+            seconds=round(sum(time * (step - start) for start, (step, time) in zip(starts, times)), 1),
             peak_memory=int(max((entry.get('memory', 0) for entry in entries), default=0)) or peak_memory,
-            checkpoint_hash=file_hash(self.checkpoint))
+            checkpoint_hash=file_hash(self.checkpoint),
+            after=self._after(),
+            environment=environment(),
+            date=date.today().isoformat())
         temporary = self.work_dir / '.result.json'
         temporary.write_text(json.dumps(result))
         temporary.replace(self.work_dir / 'result.json')
@@ -111,6 +123,28 @@ class Run:
                     continue
                 entries[('iter' in entry, entry.get('step'))] = entry
         yield from entries.values()
+
+    def _evaluations(self) -> list[dict]:
+        return sorted((entry for entry in self.log() if 'coco/bbox_mAP' in entry), key=lambda entry: entry['step'])
+
+    def _mend(self) -> None:
+        """After a kill: drop a checkpoint that is cut short, and a last one whose evaluation never ended.
+
+        MMEngine saves before it evaluates and does not evaluate on resuming; and it names the newest checkpoint in
+        a file of its own that may be behind.
+        """
+        evaluated = any(entry['step'] == self.max_epochs for entry in self._evaluations())
+        newest = None
+        for path in sorted(self.work_dir.glob('epoch_*.pth'), key=lambda path: int(path.stem[6:]), reverse=True):
+            if newest is None and (path != self.checkpoint or evaluated) and _is_whole(path):
+                newest = path
+            elif newest is None:
+                path.unlink()
+        pointer = self.work_dir / 'last_checkpoint'
+        if newest:
+            pointer.write_text(str(newest))
+        else:
+            pointer.unlink(missing_ok=True)
 
     def tail(self, lines: int = 15) -> str:
         """The end of the output, for an error message."""
@@ -139,19 +173,20 @@ def execute(runs: list[Run], *, jobs: int, report) -> None:
         report: called every second with the list of the running ones, and once at the end with none.
 
     Raises:
-        RuntimeError: a run failed; the message ends with its output. The others are stopped and go on next time.
+        RuntimeError: runs failed, and what does not depend on them is done; the message shows the end of their output.
     """
     cores = len(os.sched_getaffinity(0))
-    gpus = torch.cuda.device_count()
+    gpus = _gpus()
     waiting = [run for run in runs if not run.finished]
     running: dict[int, tuple[Run, subprocess.Popen]] = {}
+    failures: list[str] = []
     try:
-        while waiting or running:
+        while running or any(_ready(run) for run in waiting):
             for slot in range(jobs):
-                ready = next((run for run in waiting if all(other.finished for other in run.after)), None)
+                ready = next((run for run in waiting if _ready(run)), None)
                 if slot not in running and ready is not None:
                     waiting.remove(ready)
-                    running[slot] = ready, ready.start(max(1, cores // jobs), slot % gpus if gpus else None)
+                    running[slot] = ready, ready.start(max(1, cores // jobs), gpus[slot % len(gpus)] if gpus else None)
             report([run for run, _ in running.values()])
             time.sleep(1)
             for slot, (run, process) in list(running.items()):
@@ -161,15 +196,37 @@ def execute(runs: list[Run], *, jobs: int, report) -> None:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 del running[slot]
                 if process.returncode:
-                    raise RuntimeError(f'{run.name} failed with exit code {process.returncode}; '
-                                       f'{run.work_dir}/output.log ends with:\n{run.tail()}')
-                run.finish(usage.ru_maxrss // 1024)
+                    failures.append(f'{run.name} failed with exit code {process.returncode}; '
+                                    f'{run.work_dir}/output.log ends with:\n{run.tail()}')
+                else:
+                    run.finish(usage.ru_maxrss // 1024)
     finally:
         for _, process in running.values():
             process.terminate()
         for _, process in running.values():
             process.wait()
     report([])
+    if failures:
+        raise RuntimeError('\n\n'.join(failures))
+
+
+def _ready(run: Run) -> bool:
+    return all(other.finished for other in run.after)
+
+
+def _gpus() -> list[str]:
+    """Names for CUDA_VISIBLE_DEVICES of those that this process may use."""
+    visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+    return (visible.split(',') if visible else [str(i) for i in range(torch.cuda.device_count())]
+            )[:torch.cuda.device_count()]
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        load_checkpoint(checkpoint, mmap=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _end_with_parent() -> None:

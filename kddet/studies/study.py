@@ -6,20 +6,19 @@ import difflib
 import fcntl
 import json
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import yaml
 from mmengine.config import Config
 
-from kddet.checkpoint import file_hash
 from kddet.config import load_config
 from kddet.overlay import distillation_config
 
-from .runs import REPOSITORY, Run, environment
+from .runs import REPOSITORY, Run
 
 KEYS = dict(title=str, question=str, findings=str, pairs=dict, variants=dict, seeds=list, options=dict,
             teacher_options=dict)
+VARIANT_KEYS = ('methods', 'options', 'hooks', 'pairs')
 BASELINE = 'baseline'
 
 
@@ -31,7 +30,8 @@ class Study:
         title, question: for the page of results.
         findings: what the results say, in words; written once they are there.
         pairs: ``{name: {teacher: config, student: config}}``, paths from the repository's root.
-        variants: ``{name: {methods: {...}, options: {...}, pairs: [...]}}``; ``baseline`` is added by itself.
+        variants: ``{name: {methods: {...}, options: {...}, hooks: [...], pairs: [...]}}``, all but ``methods``
+            optional; ``baseline`` is added by itself.
         seeds: the same for every variant; baseline and variants of a seed share data order and initial weights.
         options, teacher_options: settings that override those of the student and teacher configs, dotted.
     """
@@ -63,6 +63,12 @@ class Study:
         missing = [key for key in ('title', 'question', 'pairs', 'variants', 'seeds') if not content.get(key)]
         if missing:
             raise ValueError(f'{path}: {", ".join(missing)} must be given')
+        for name, variant in content['variants'].items():
+            wrong = [key for key in variant if key not in VARIANT_KEYS]
+            wrong += [pair for pair in variant.get('pairs') or () if pair not in content['pairs']]
+            if wrong or 'methods' not in variant:
+                raise ValueError(f'{path}: variant {name!r} has {", ".join(wrong) or "no methods"}; it takes '
+                                 f'{", ".join(VARIANT_KEYS)}, and the pairs are {", ".join(content["pairs"])}')
         return cls(name=path.stem, **content)
 
     def runs(self, work_dir: Path, data_root: str | None = None) -> list[Run]:
@@ -72,7 +78,7 @@ class Study:
         for seed in self.seeds:
             for pair in self.pairs:
                 student = self._student(pair, seed, data_root)
-                about = dict(study=self.name, pair=pair, seed=seed)
+                about = dict(study=self.name, pair=pair, seed=seed, options=self.options or {})
                 baseline = Run(f'{pair} {BASELINE} seed {seed}', work_dir / pair / BASELINE / str(seed), student,
                                about=dict(about, variant=BASELINE), after=(teachers[pair],))
                 runs.append(baseline)
@@ -80,15 +86,17 @@ class Study:
                     if pair not in (variant.get('pairs') or self.pairs):
                         continue
                     cfg = self._distilled(student, variant, pair, teachers[pair])
+                    own = dict(options={**(self.options or {}), **(variant.get('options') or {})},
+                               hooks=variant.get('hooks') or [])
                     runs.append(Run(f'{pair} {name} seed {seed}', work_dir / pair / name / str(seed), cfg,
-                                    about=dict(about, variant=name), after=(teachers[pair], baseline)))
+                                    about=dict(about, variant=name, **own), after=(teachers[pair], baseline)))
         return sorted(runs, key=lambda run: len(run.after))
 
     def _teacher(self, pair: str, work_dir: Path, data_root: str | None) -> Run:
         cfg = load_config(REPOSITORY / self.pairs[pair]['teacher'])
         _prepare(cfg, self.teacher_options, data_root)
         return Run(f'{pair} teacher', work_dir / pair / 'teacher', cfg,
-                   about=dict(study=self.name, pair=pair, variant='teacher'))
+                   about=dict(study=self.name, pair=pair, variant='teacher', options=self.teacher_options or {}))
 
     def _student(self, pair: str, seed: int, data_root: str | None) -> Config:
         cfg = load_config(REPOSITORY / self.pairs[pair]['student'])
@@ -108,26 +116,26 @@ class Study:
 
 
 def write_rows(runs: list[Run], path: Path) -> None:
-    """Append the row of every finished run that has none yet; one line each, never rewritten."""
+    """Append the row of every finished run whose last row is not of this training; one line each, never rewritten."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open('a+') as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        known = {_identity(json.loads(line)) for line in file}
+        known = {_identity(row): row['checkpoint'] for row in map(json.loads, file)}
         for run in runs:
-            if run.finished and _identity(run.about) not in known:
+            if run.finished and known.get(_identity(run.about)) != run.result['checkpoint_hash']:
                 file.write(json.dumps(_row(run)) + '\n')
 
 
 def _row(run: Run) -> dict:
     result = run.result
-    row = dict(run.about, date=date.today().isoformat(), **environment(), config=_config_name(run),
+    row = dict(run.about, date=result['date'], **result['environment'], config=_config_name(run),
                methods=_methods(run.cfg), epochs=run.max_epochs, measures=result['measures'], seconds=result['seconds'],
                peak_memory_mib=result['peak_memory'], checkpoint=result['checkpoint_hash'])
     for other, name in zip(run.after, ('teacher', BASELINE)):
         row[f'{name}_measures'] = other.result['measures']
     if run.after:
-        row['teacher_hash'] = file_hash(run.after[0].checkpoint)
+        row['teacher_hash'] = result['after'][0]
     return row
 
 

@@ -32,7 +32,7 @@ def test_is_what_it_says(tmp_path):
             assert x >= 0 and y >= 0 and x + w <= 160 and y + h <= 160
             assert 14 <= max(w, h) <= 64 and annotation['area'] == w * h
             boxes[annotation['image_id']].append(annotation)
-        assert all(1 <= len(own) <= 8 for own in boxes.values())
+        assert all(2 <= len(own) <= 8 for own in boxes.values())
         assert max(map(len, boxes.values())) >= 7 and min(map(len, boxes.values())) <= 3
         COCO(str(tmp_path / f'instances_{split}.json'))
 

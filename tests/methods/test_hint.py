@@ -89,6 +89,15 @@ def test_sizes_that_differ_are_brought_together(resize):
     assert loss.item() == pytest.approx(sum(expected).item() / 2, rel=1e-5)
 
 
+def test_a_level_without_partner_is_refused():
+    student, teacher = Model(4, stride=4), Model(4, stride=8)  # strides 4, 8 and 8, 16
+    assert compare(student, teacher, levels=[1])[0].pairs == [(1, 0)]
+    with pytest.raises(ValueError, match='no partner for every one'):
+        compare(student, teacher, levels=[0, 1])
+    with pytest.raises(ValueError, match='no partner for every one'):
+        compare(student, teacher, levels=[0])
+
+
 def test_map_against_vector_is_refused():
     student, teacher = Model(4), Model(4)
     with pytest.raises(ValueError, match=r'the student gives \(1, 4, 16, 16\), the teacher \(1, 4\)'):

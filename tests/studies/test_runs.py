@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
+from kddet.checkpoint import load_checkpoint
 from kddet.studies import Run, execute
 from kddet.studies.study import write_rows
 
@@ -25,7 +27,7 @@ def test_a_run_is_trained_once_and_leaves_its_figures(run, tmp_path):
     started = []
     execute([run], jobs=1, report=lambda running: started.extend(running))
     assert run.finished and run.progress == 1 and started
-    assert set(run.result) == {'measures', 'curve', 'seconds', 'peak_memory', 'checkpoint_hash'}
+    assert {'measures', 'curve', 'seconds', 'peak_memory', 'checkpoint_hash'} <= set(run.result)
     assert {'mAP', 'mAP_50', 'mAP_75', 'mAP_s'} <= set(run.result['measures'])
     assert [epoch for epoch, _ in run.result['curve']] == [1, 2]
     assert run.result['peak_memory'] > 100 and run.result['seconds'] > 0
@@ -48,16 +50,66 @@ def test_another_config_is_another_run(run):
 
 def test_goes_on_after_an_interruption(run):
     process = run.start(threads=1)
-    while not (run.work_dir / 'epoch_1.pth').is_file():
+    while not (run.work_dir / 'last_checkpoint').is_file():
         assert process.poll() is None, run.tail()
         time.sleep(0.05)
     process.kill()
     process.wait()
     assert not run.finished
     execute([run], jobs=1, report=lambda running: None)
+    assert run.finished and 'resumed epoch: 1' in (run.work_dir / 'output.log').read_text()
+
+
+@pytest.mark.parametrize('harm', ['last checkpoint cut short', 'last evaluation missing'])
+def test_goes_on_after_a_kill_at_a_bad_moment(run, harm):
+    execute([run], jobs=1, report=lambda running: None)
+    expected = load_checkpoint(run.checkpoint)['state_dict']
+    measures = run.result['measures']
+    (run.work_dir / 'result.json').unlink()
+    if harm == 'last checkpoint cut short':
+        run.checkpoint.write_bytes(run.checkpoint.read_bytes()[:1000])
+    else:
+        (scalars,) = run.work_dir.glob('*/vis_data/scalars.json')
+        scalars.write_text('\n'.join(scalars.read_text().splitlines()[:-1]))
+    (run.work_dir / 'last_checkpoint').write_text('gone.pth')
+    execute([run], jobs=1, report=lambda running: None)
+    again = load_checkpoint(run.checkpoint)['state_dict']
+    assert all(torch.equal(value, again[key]) for key, value in expected.items())
+    assert run.result['measures'] == measures and [epoch for epoch, _ in run.result['curve']] == [1, 2]
+
+
+def test_a_teacher_trained_anew_makes_its_students_stale(run, tmp_path):
+    student = Run('student', tmp_path / 'student', run.cfg, after=(run,), about=dict(pair='p', variant='v', seed=0))
+    execute([run, student], jobs=2, report=lambda running: None)
+    write_rows([student], tmp_path / 'rows.jsonl')
+    assert student.finished and student.result['after'] == [run.result['checkpoint_hash']]
+    cfg = copy.deepcopy(run.cfg)
+    cfg.optim_wrapper.optimizer.lr = 1e-4
+    run = Run('tiny', run.work_dir, cfg, about=run.about)
+    student = Run('student', student.work_dir, student.cfg, after=(run,), about=student.about)
+    assert not student.finished
+    execute([run, student], jobs=2, report=lambda running: None)
+    write_rows([student], tmp_path / 'rows.jsonl')
+    rows = [json.loads(line) for line in (tmp_path / 'rows.jsonl').read_text().splitlines()]
+    assert len(rows) == 2 and rows[1]['teacher_hash'] == run.result['checkpoint_hash'] != rows[0]['teacher_hash']
+
+
+def test_a_failure_does_not_stop_the_others(run, tmp_path):
+    broken = copy.deepcopy(run.cfg)
+    broken.model.bbox_head.type = 'NoSuchHead'
+    with pytest.raises(RuntimeError, match='broken failed with exit code'):
+        execute([Run('broken', tmp_path / 'broken', broken), run], jobs=1, report=lambda running: None)
     assert run.finished
-    log = (run.work_dir / 'output.log').read_text()
-    assert 'resumed epoch' in log or log.count('Auto resumed') == 2
+
+
+def test_time_is_summed_over_all_iterations(run, monkeypatch, tmp_path):
+    lines = [dict(iter=25, step=25, time=0.1), dict(iter=30, step=30, time=0.2), dict(iter=55, step=55, time=0.1),
+             {'coco/bbox_mAP': 0.5, 'step': 2}]
+    monkeypatch.setattr(Run, 'log', lambda self: iter(lines))
+    run.work_dir.mkdir()
+    run.checkpoint.write_bytes(b'')
+    run.finish(100)
+    assert run.result['seconds'] == pytest.approx(25 * 0.1 + 5 * 0.2 + 25 * 0.1)
 
 
 def test_a_failure_shows_the_end_of_its_output(run):

@@ -60,6 +60,8 @@ def test_data_root_is_moved_everywhere(study, tmp_path):
     (('seeds: [0, 1]', 'seeds: 3'), 'seeds is 3, it must be a list'),
     (('title: A title', 'title: '), 'title is None, it must be a str'),
     (('question: A question?', ''), 'question must be given'),
+    (('    hooks:', '    hoks:'), "variant 'ramped' has hoks; it takes methods, options, hooks, pairs"),
+    (('methods: {hint: {type: kddet.HintLearning}}', 'pairs: [retinanett]'), 'has retinanett; .* pairs are retinanet'),
 ])
 def test_wrong_studies_are_refused(tmp_path, change, message):
     (tmp_path / 's.yaml').write_text(CONTENT.replace(*change))
