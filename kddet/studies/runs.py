@@ -23,6 +23,7 @@ from mmengine.config import Config
 from kddet.checkpoint import file_hash, load_checkpoint
 
 REPOSITORY = Path(__file__).parents[2]
+MEASURES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'numpy')
 
@@ -99,9 +100,8 @@ class Run:
         times = sorted((entry['iter'], entry['time']) for entry in entries if 'iter' in entry and 'time' in entry)
         starts = [0, *(step for step, _ in times)]
         result = dict(
-            measures={key.removeprefix('coco/bbox_'): value for key, value in measured[-1].items()
-                      if key.startswith('coco/bbox_m')},
-            curve=[[entry['step'], entry['coco/bbox_mAP']] for entry in measured],
+            measures=measured[self.max_epochs],
+            curve=[[epoch, measures['mAP']] for epoch, measures in sorted(measured.items())],
             seconds=round(sum(time * (step - start) for start, (step, time) in zip(starts, times)), 1),
             peak_memory=int(max((entry.get('memory', 0) for entry in entries), default=0)) or peak_memory,
             checkpoint_hash=file_hash(self.checkpoint),
@@ -124,8 +124,11 @@ class Run:
                 entries[('iter' in entry, entry.get('step'))] = entry
         yield from entries.values()
 
-    def _evaluations(self) -> list[dict]:
-        return sorted((entry for entry in self.log() if 'coco/bbox_mAP' in entry), key=lambda entry: entry['step'])
+    def _evaluations(self) -> dict[int, dict]:
+        """COCO's measures after each epoch that was evaluated; 0 where nothing at all was detected."""
+        return {entry['step']: dict.fromkeys(MEASURES, 0.0) | {
+            key.removeprefix('coco/bbox_'): value for key, value in entry.items() if key.startswith('coco/bbox_mAP')
+            and not key.endswith('copypaste')} for entry in self.log() if 'iter' not in entry}
 
     def _mend(self) -> None:
         """After a kill: drop a checkpoint that is cut short, and a last one whose evaluation never ended.
@@ -133,7 +136,7 @@ class Run:
         MMEngine saves before it evaluates and does not evaluate on resuming; and it names the newest checkpoint in
         a file of its own that may be behind.
         """
-        evaluated = any(entry['step'] == self.max_epochs for entry in self._evaluations())
+        evaluated = self.max_epochs in self._evaluations()
         newest = None
         for path in sorted(self.work_dir.glob('epoch_*.pth'), key=lambda path: int(path.stem[6:]), reverse=True):
             if newest is None and (path != self.checkpoint or evaluated) and _is_whole(path):

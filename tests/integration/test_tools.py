@@ -3,6 +3,7 @@ import copy
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -43,7 +44,9 @@ def test_train_writes_a_student_checkpoint(trained):
 
 
 def test_train_goes_on_where_it_was(trained, run, tmp_path):
-    out = run('train.py', trained[0], '--work-dir', tmp_path / 'work', '--cfg-options', 'train_cfg.max_epochs=1')
+    shutil.copytree(trained[1], tmp_path / 'work')
+    (tmp_path / 'work/epoch_2.pth').unlink()
+    (tmp_path / 'work/last_checkpoint').write_text(str(tmp_path / 'work/epoch_1.pth'))
     out = run('train.py', trained[0], '--work-dir', tmp_path / 'work', '--resume')
     assert 'resumed epoch: 1, iter: 2' in out and 'Epoch(train) [1]' not in out
     again = load_checkpoint(tmp_path / 'work/epoch_2.pth')['state_dict']

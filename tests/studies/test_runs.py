@@ -20,7 +20,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def run(plain_config, tmp_path):
-    return Run('tiny', tmp_path / 'tiny', copy.deepcopy(plain_config), about=dict(pair='p', variant='baseline', seed=0))
+    cfg = copy.deepcopy(plain_config)
+    cfg.log_level = 'INFO'
+    return Run('tiny', tmp_path / 'tiny', cfg, about=dict(pair='p', variant='baseline', seed=0))
 
 
 def test_a_run_is_trained_once_and_leaves_its_figures(run, tmp_path):
@@ -127,8 +129,10 @@ def test_children_end_with_their_parent(run, tmp_path, repository):
     parent = subprocess.Popen([sys.executable, '-c', script], cwd=tmp_path,
                               env=dict(os.environ, PYTHONPATH=str(repository)))
     output = tmp_path / 'long/output.log'
-    while not output.is_file() or 'Epoch' not in output.read_text():
+    for _ in range(600):
         assert parent.poll() is None
+        if output.is_file() and 'Epoch(train)' in output.read_text():
+            break
         time.sleep(0.1)
     (child,) = [int(part) for part in Path(f'/proc/{parent.pid}/task/{parent.pid}/children').read_text().split()]
     parent.send_signal(signal.SIGKILL)
