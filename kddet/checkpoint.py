@@ -47,7 +47,7 @@ def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False
             checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     except pickle.UnpicklingError as error:
         raise ValueError(f'checkpoint {path!r} is refused: {refusal_reason(error)}') from error
-    except (RuntimeError, EOFError, KeyError) as error:
+    except Exception as error:  # what is no checkpoint fails in any way at all inside the unpickler
         raise ValueError(f'{path!r} is not a readable checkpoint ({_first_line(error)}); '
                          'it may have been cut short: compare its size with the original') from error
     if not isinstance(checkpoint, dict):

@@ -97,7 +97,8 @@ def test_getattr_answers_the_four_statistics_alone(either_torch, tmp_path, owner
         load_checkpoint(path)
 
 
-@pytest.mark.parametrize('content', [b'', b'not a checkpoint at all', None], ids=['empty', 'text', 'half'])
+@pytest.mark.parametrize('content', [b'', b'not a checkpoint at all', b'model = dict()\n.', None],
+                         ids=['empty', 'text', 'config', 'half'])
 def test_damaged_files_are_named(either_torch, tmp_path, content):
     path = tmp_path / 'broken.pth'
     torch.save(mmengine_like(), path)

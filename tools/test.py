@@ -30,9 +30,9 @@ def parse_args() -> argparse.Namespace:
 
 
 def test_config(args: argparse.Namespace) -> Config:
-    check_checkpoint(args.checkpoint)
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--out {args.out!r} must end in .pkl or .pickle')
+    check_checkpoint(args.checkpoint)
     cfg = load_config(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options:

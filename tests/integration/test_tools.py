@@ -101,7 +101,7 @@ def test_export_of_something_else_writes_nothing(run, tmp_path, trained):
     ('test.py', ['nothing.py', 'nothing.pth'], "checkpoint 'nothing.pth' does not exist"),
     ('train.py', ['CONFIG', '--resume', 'nothing.pth'], "checkpoint 'nothing.pth' does not exist"),
     ('train.py', ['CONFIG', '--cfg-options', 'model.teacher.checkpoint=gone.pth'], "'gone.pth' does not exist"),
-    ('train.py', ['CONFIG', '--cfg-options', 'model.methods.hint.tap=neck.fpn'], 'near matches'),
+    ('train.py', ['CONFIG', '--cfg-options', 'model.methods.hint.tap=neck.fpn_conv'], 'near matches: neck.fpn_convs'),
     ('train.py', ['CONFIG', '--cfg-options', 'model.methods.hint.loss_weight=-1'], 'must be 0 or more'),
     ('test.py', ['CONFIG', 'CONFIG', '--out', 'a.json'], 'must end in .pkl'),
     ('make_digits.py', ['--size', '5'], 'size 5'),
