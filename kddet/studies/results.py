@@ -25,8 +25,6 @@ class Gain:
     deviation: float | None  # its standard deviation
     interval: float | None  # half of the 95 % interval of the mean, by Student's t
     closed: float | None  # share of the teacher-student gap that is closed
-    seconds: float  # mean training time
-    memory: float  # mean peak, MiB
 
 
 def read_rows(path: Path) -> list[dict]:
@@ -60,9 +58,7 @@ def _gain(rows: list[dict], pair: str, variant: str) -> Gain:
         measures={key: 100 * mean(row['measures'][key] for row in own.values()) for key in MEASURES},
         gain=mean(differences) if differences else None, deviation=deviation,
         interval=confidence(deviation, len(differences)) if deviation is not None else None,
-        closed=mean(differences) / gap if differences and gap > 0 else None,
-        seconds=mean(row['seconds'] for row in own.values()),
-        memory=mean(row['peak_memory_mib'] for row in own.values()))
+        closed=mean(differences) / gap if differences and gap > 0 else None)
 
 
 def confidence(deviation: float, count: int) -> float:
@@ -82,7 +78,6 @@ def table(found: list[Gain]) -> str:
         '95 % interval': lambda gain: '' if gain.gain is None or gain.interval is None else
         f'{gain.gain - gain.interval:+.1f} to {gain.gain + gain.interval:+.1f}',
         'gap closed': lambda gain: '' if gain.closed is None else f'{gain.closed:.0%}',
-        'time (min)': lambda gain: f'{gain.seconds / 60:.1f}',
     }
     lines = ['| ' + ' | '.join(columns) + ' |', '|' + '---|' * len(columns)]
     lines += ['| ' + ' | '.join(cell(gain) for cell in columns.values()) + ' |' for gain in found]
@@ -98,8 +93,7 @@ def page(study: Study, rows: list[dict]) -> str:
         f'![gains with 95 % intervals]({study.name}.png)',
         table(gains(rows)),
         'Gains are differences in box mAP points between runs of the same seed, which share the data order and the '
-        "student's initial weights; the interval is that of their mean by Student's t. Times are comparable within "
-        'this table only.',
+        "student's initial weights; the interval is that of their mean by Student's t.",
         f'## What it says\n\n{study.findings.strip()}' if study.findings.strip() else '',
         f'## How it was run\n\n{_provenance(rows)}\n\n`python tools/run_study.py configs/studies/{study.name}.yaml` '
         'runs it again.',
