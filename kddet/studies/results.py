@@ -37,9 +37,10 @@ def read_rows(path: Path) -> list[dict]:
 
 
 def gains(rows: list[dict]) -> list[Gain]:
-    """One :class:`Gain` for each pair and variant, in the order of the rows; teachers and baselines have no gain."""
+    """One :class:`Gain` for each variant, pair by pair in the order of the rows; baselines have no gain."""
+    pairs = list(dict.fromkeys(row['pair'] for row in rows))
     found = dict.fromkeys((row['pair'], row['variant']) for row in rows)
-    return [_gain(rows, pair, variant) for pair, variant in found]
+    return [_gain(rows, pair, variant) for pair, variant in sorted(found, key=lambda name: pairs.index(name[0]))]
 
 
 def _gain(rows: list[dict], pair: str, variant: str) -> Gain:
