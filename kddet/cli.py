@@ -52,7 +52,7 @@ def quiet() -> None:
     """Silence the host's deprecation warnings, which number in the dozens on a modern torch."""
     for category in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
         warnings.filterwarnings('ignore', category=category)
-    warnings.filterwarnings('ignore', message='.*(torch.jit|meshgrid|checkpoint file|pkg_resources).*')
+    warnings.filterwarnings('ignore', message='.*(torch.jit|meshgrid|checkpoint|pkg_resources).*')
 
 
 def _leave(error: BaseException, message: str) -> None:
