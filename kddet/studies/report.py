@@ -8,8 +8,9 @@ from typing import Any
 import mmcv
 import numpy as np
 import torch
-from mmdet.apis import inference_detector, init_detector
+from mmdet.apis import inference_detector
 from mmengine.analysis import get_model_complexity_info
+from mmengine.registry import MODELS, init_default_scope
 
 from kddet.checkpoint import load_checkpoint, load_weights, student_weights
 from kddet.config import student_config
@@ -30,9 +31,11 @@ def parameters_and_flops(run: Run) -> tuple[int, int]:
 
 def plain_detector(run: Run) -> Any:
     """The plain MMDet detector with a run's weights, on the CPU."""
-    detector = init_detector(student_config(run.cfg), None, device='cpu')
+    cfg = student_config(run.cfg)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    detector = MODELS.build(cfg.model).eval()
     load_weights(detector, student_weights(load_checkpoint(run.checkpoint)), name=run.name)
-    detector.dataset_meta = dict(run.cfg.metainfo)
+    detector.cfg, detector.dataset_meta = cfg, dict(cfg.metainfo)  # what inference_detector reads
     return detector
 
 
@@ -70,6 +73,7 @@ def draw(runs: dict[str, Run], path: Path, pictures: int = 4) -> None:
         for cell, (file, _, _) in zip(row, images):
             found = inference_detector(detector, str(file)).pred_instances
             found = found[found.scores >= SCORE]
+            found = found[found.scores.argsort()]  # the best on top
             texts = [f'{label} {score:.1f}' for label, score in zip(found.labels.tolist(), found.scores.tolist())]
             _show(cell, file, found.bboxes.numpy(), texts, 'yellow')
     figure.savefig(path, dpi=110)
