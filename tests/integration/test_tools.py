@@ -3,6 +3,7 @@ import copy
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -128,6 +129,17 @@ def test_evil_checkpoint_is_refused_on_resume(run, trained, tmp_path):
     torch.save(dict(state_dict={}, evil=Payload()), tmp_path / 'evil.pth')
     error = run('train.py', trained[0], '--resume', 'evil.pth', '--work-dir', 'w', code=2)
     assert 'refused' in error and 'system' in error and not (tmp_path / 'proof').exists()
+
+
+def test_quick_config_gives_what_it_says(run, repository, tmp_path):
+    run('make_digits.py', '--train', '64', '--val', '16')  # the first pictures of the data set are always the same
+    config = repository / 'configs/quick/hint_quick.py'
+    run('train.py', config, '--work-dir', 'work')
+    expected, tolerance = map(float, re.search(r'loss_hint ([0-9.]+) \+- ([0-9.]+)', config.read_text()).groups())
+    (log,) = (tmp_path / 'work').glob('*/vis_data/scalars.json')
+    first = json.loads(log.read_text().splitlines()[0])
+    assert first['loss_hint'] == pytest.approx(expected, abs=tolerance)
+    assert (tmp_path / 'work/epoch_1.pth').is_file()
 
 
 def test_quickstart_in_small(run, tmp_path):
