@@ -81,18 +81,24 @@ def _load_local(path: str, trust: bool, mmap: bool) -> Any:
     return torch.load(path, map_location='cpu', weights_only=False, pickle_module=restricted_pickle)
 
 
-def check_checkpoint(path: str) -> None:
-    """Refuse a local checkpoint before the Runner loads it: onedl-mmengine would unpickle what it cannot load safely.
+def check_checkpoint(path: str) -> str:
+    """Refuse a checkpoint before the Runner loads it: MMEngine unpickles what it downloads, and onedl-mmengine what it
+    cannot load safely.
+
+    Returns:
+        What to give to the Runner: the local copy. Schemes of MMEngine's own (``s3://`` ...) stay as they are.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`load_checkpoint`.
     """
+    path = local_copy(path)
     if '://' in path:
-        return
+        return path
     checkpoint = load_checkpoint(path, mmap=zipfile.is_zipfile(path))
     if 'config' in (checkpoint.get('meta') or {}):
         raise ValueError(f"checkpoint {path!r} is refused: its meta holds a 'config', which MMEngine would execute; "
                          'MMEngine itself writes none')
+    return path
 
 
 def refusal_reason(error: pickle.UnpicklingError) -> str:

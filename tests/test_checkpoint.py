@@ -167,6 +167,9 @@ def test_urls_are_downloaded_once_and_loaded_as_safely(tmp_path, monkeypatch):
         assert torch.equal(load_checkpoint(f'{url}/good.pth')['state_dict']['a'], torch.ones(2))
         with pytest.raises(ValueError, match='refused'):
             load_checkpoint(f'{url}/evil.pth')
+        with pytest.raises(ValueError, match='refused'):
+            check_checkpoint(f'{url}/evil.pth')
+        assert check_checkpoint(f'{url}/good.pth') == str(tmp_path / 'hub/checkpoints/good.pth')
         with pytest.raises(ValueError, match='cannot be downloaded .*404'):
             load_checkpoint(f'{url}/gone.pth')
         server.shutdown()

@@ -32,14 +32,14 @@ def parse_args() -> argparse.Namespace:
 def test_config(args: argparse.Namespace) -> Config:
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--out {args.out!r} must end in .pkl or .pickle')
-    check_checkpoint(args.checkpoint)
+    checkpoint = check_checkpoint(args.checkpoint)
     cfg = load_config(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     cfg.work_dir = work_dir_of(args, cfg)
     cfg = student_config(cfg)
-    cfg.load_from = args.checkpoint
+    cfg.load_from = checkpoint
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)
     if args.tta:

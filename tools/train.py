@@ -43,9 +43,10 @@ def training_config(args: argparse.Namespace) -> Config:
         cfg.resume, cfg.load_from = True, None
     elif args.resume:
         cfg.resume, cfg.load_from = True, args.resume
-    latest = find_latest_checkpoint(cfg.work_dir) if cfg.get('resume') and not cfg.get('load_from') else None
-    for checkpoint in filter(None, (cfg.get('load_from'), latest)):
-        check_checkpoint(checkpoint)
+    if cfg.get('load_from'):
+        cfg.load_from = check_checkpoint(cfg.load_from)
+    elif cfg.get('resume') and (latest := find_latest_checkpoint(cfg.work_dir)):
+        check_checkpoint(latest)
     return cfg
 
 
