@@ -8,14 +8,21 @@ from .checkpoint import load_checkpoint  # noqa: E402
 from .distiller import Distiller  # noqa: E402
 from .hooks import LossWeightHook  # noqa: E402
 from .losses import HintLoss  # noqa: E402
-from .methods import DistillMethod, HintLearning  # noqa: E402
+from .methods import (  # noqa: E402
+    Chen2017,
+    DistillMethod,
+    HintLearning,
+    TeacherBoundedRegression,
+    WeightedClassification,
+)
 from .recorder import Recorder, Records  # noqa: E402
 from .registry import HOOKS, MODELS  # noqa: E402
 from .safe_pickle import allow_mmengine_objects  # noqa: E402
 from .teacher import FrozenTeacher  # noqa: E402
 
 __version__ = '0.1.0'
-__all__ = ['Adapter', 'DistillMethod', 'Distiller', 'FrozenTeacher', 'HOOKS', 'HintLearning', 'HintLoss',
-           'LossWeightHook', 'MODELS', 'Recorder', 'Records', 'load_checkpoint']
+__all__ = ['Adapter', 'Chen2017', 'DistillMethod', 'Distiller', 'FrozenTeacher', 'HOOKS', 'HintLearning', 'HintLoss',
+           'LossWeightHook', 'MODELS', 'Recorder', 'Records', 'TeacherBoundedRegression', 'WeightedClassification',
+           'load_checkpoint']
 
 allow_mmengine_objects()

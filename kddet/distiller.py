@@ -15,6 +15,7 @@ from kddet.checkpoint import DISTILLER_PREFIX
 from kddet.methods.base import DistillMethod
 from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
+from kddet.rois import check_stages, extractor_taps, forward_rois, recorded_rois, roi_taps, whole_images
 from kddet.teacher import FrozenTeacher, forward_to
 
 PROBE_SIZE = 256  # pixels; every stride up to 128 gives a map of its own size
@@ -63,8 +64,14 @@ class Distiller(BaseDetector):
         """
         active = {name: method for name, method in self.methods.items() if method.weight}
         teacher_records = self._record_teacher(batch_inputs, batch_data_samples, active)
-        with Recorder(self.student, _taps(active, 'student_taps'), 'student') as student_records:
+        proposals = extractor_taps(self.student) if roi_taps(teacher_records) else []
+        taps = dict.fromkeys([*_taps(active, 'student_taps'), *proposals])
+        with Recorder(self.student, taps, 'student') as student_records:
             losses = dict(self.student.loss(batch_inputs, batch_data_samples))
+        if proposals and self.teacher is not None:
+            self.teacher.replay(teacher_records, recorded_rois(student_records, proposals))
+        for method in active.values():
+            _scale(losses, method.student_factors(method.weight))
         for name, method in self.methods.items():
             if name in active:
                 terms = method(student_records, teacher_records, batch_data_samples)
@@ -130,11 +137,16 @@ class Distiller(BaseDetector):
 
     def _build_methods(self) -> None:
         """Infer channels, strides and levels from one probe image through both models."""
+        for method in self.methods.values():
+            method.bind(self.student, self.teacher and self.teacher.detector)
         student = probe(self.student, _taps(self.methods, 'student_taps'), 'student')
         teacher = Records((), 'teacher')
         if self.teacher is not None:
             self.teacher.match_input(self.student.data_preprocessor)
-            teacher = probe(self.teacher.detector, _taps(self.methods, 'teacher_taps'), 'teacher')
+            taps = _taps(self.methods, 'teacher_taps')
+            if roi_taps(taps):
+                check_stages(self.student, self.teacher.detector)
+            teacher = probe(self.teacher.detector, taps, 'teacher', round(PROBE_SIZE * self.teacher.input_scale))
         for method in self.methods.values():
             method.build(student, teacher)
 
@@ -146,7 +158,10 @@ def probe(detector: nn.Module, taps: list[str], owner: str, size: int = PROBE_SI
     detector.eval()
     try:
         with Recorder(detector, taps, owner) as records:
-            forward_to(detector, torch.zeros(1, 3, size, size), records)
+            image = torch.zeros(1, 3, size, size)
+            features = forward_to(detector, image, records)
+            if features is not None and roi_taps(records):
+                forward_rois(detector, features, whole_images(detector, image))
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -181,6 +196,12 @@ def _random_state_kept():
 
 def _taps(methods, kind: str) -> list[str]:
     return list(dict.fromkeys(tap for method in methods.values() for tap in getattr(method, kind)))
+
+
+def _scale(losses: dict, factors: dict[str, float]) -> None:
+    for key in losses.keys() & factors.keys():
+        value = losses[key]
+        losses[key] = [item * factors[key] for item in value] if isinstance(value, list) else value * factors[key]
 
 
 def _named(name: str, terms: dict[str, Tensor], weight: float) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 Pyramid = tuple[Tensor, ...]
+INPUT = ':input'
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Call:
     args: tuple
     kwargs: dict
     output: Any
-    versions: tuple[int, ...]  # of the output's tensors, to see a later in-place operation
+    versions: tuple[int, ...]  # of the tapped tensors, to see a later in-place operation
 
 
 class Records(Mapping):
@@ -27,6 +28,7 @@ class Records(Mapping):
     def __init__(self, taps, owner: str = 'model') -> None:
         self._calls: dict[str, list[Call]] = {tap: [] for tap in taps}
         self._owner = owner
+        self.features: Pyramid | None = None  # what the heads read, where a RoI head is to run on it later
 
     def add(self, tap: str, call: Call) -> None:
         self._calls[tap].append(call)
@@ -50,7 +52,7 @@ class Records(Mapping):
         (``bbox_head.cls_convs.3``) give the same ``tuple`` of five ``(N, C, H, W)``.
 
         Args:
-            tap: dotted name of a submodule.
+            tap: dotted name of a submodule for what it gave; ``name:input`` for what it took, its first argument.
             item: which element to take of a submodule that returns several pyramids, as a dense head does.
         """
         if not self[tap]:
@@ -64,12 +66,19 @@ class Records(Mapping):
                             'tensor a level; tap a module deeper inside')
         return tuple(levels)
 
+    def extend(self, other: Records) -> None:
+        """Append the calls of another forward of the same model."""
+        for tap, calls in other._calls.items():
+            self._calls[tap].extend(calls)
+
     def _unchanged(self, tap: str, call: Call) -> Any:
-        if _versions(call.output) != call.versions:
+        value = _value(tap, call.args, call.output)
+        if _versions(value) != call.versions:
             raise RuntimeError(f'the output of tap {tap!r} of the {self._owner} was overwritten in place after it was '
-                               f'recorded (an in-place activation follows); tap its parent '
-                               f'{tap.rpartition(".")[0]!r} to read the data after the activation')
-        return call.output
+                               f'recorded (an in-place activation follows); to read the data after the activation tap '
+                               f'its parent {tap.rpartition(".")[0]!r}, or the input of what comes next '
+                               f"('<submodule>{INPUT}')")
+        return value
 
 
 class Recorder:
@@ -79,7 +88,7 @@ class Recorder:
 
     Args:
         model: the detector whose submodules are tapped.
-        taps: dotted names of submodules, relative to the model.
+        taps: dotted names of submodules, relative to the model, for what they give; ``name:input`` for what they take.
         owner: what to call the model in messages, ``'student'`` or ``'teacher'``.
 
     Example:
@@ -112,23 +121,33 @@ class Recorder:
                 raise RuntimeError(f'tap {tap!r} of the {self._owner} runs inside reentrant activation checkpointing, '
                                    'where it carries no gradient; tap a module outside the checkpointed block, or set '
                                    'with_cp=False')
-            records.add(tap, Call(args, kwargs, output, _versions(output)))
+            records.add(tap, Call(args, kwargs, output, _versions(_value(tap, args, output))))
         return hook
 
 
 def resolve_tap(model: nn.Module, tap: str, owner: str = 'model') -> nn.Module:
     """The submodule called ``tap``, or a ValueError that lists what is there."""
     modules = dict(model.named_modules())
-    if tap and tap in modules:
-        return modules[tap]
-    parent = tap
+    name = module_of(tap)
+    if name and name in modules:
+        return modules[name]
+    parent = name
     while parent not in modules:
         parent = parent.rpartition('.')[0]
     children = [name for name, _ in modules[parent].named_children()]
-    near = difflib.get_close_matches(tap, modules, n=3, cutoff=0.8)
+    near = difflib.get_close_matches(name, modules, n=3, cutoff=0.8)
     raise ValueError(f'tap {tap!r} is not in the {owner} ({type(model).__name__}); '
                      f'{parent or "it"} has {", ".join(children) or "no submodules"}'
                      + (f'; near matches: {", ".join(near)}' if near else ''))
+
+
+def module_of(tap: str) -> str:
+    """The submodule's name in a tap."""
+    return tap.removesuffix(INPUT)
+
+
+def _value(tap: str, args: tuple, output: Any) -> Any:
+    return args[0] if tap.endswith(INPUT) else output
 
 
 def _versions(value: Any) -> tuple[int, ...]:

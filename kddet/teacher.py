@@ -1,7 +1,7 @@
 """A detector that cannot change, runs as deep as it is asked to, and gets the input it was trained on."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -9,10 +9,13 @@ from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
+from kddet.classes import checkpoint_classes, config_classes
 from kddet.config import ConfigLike, load_config, student_config
-from kddet.recorder import Recorder, Records
+from kddet.recorder import Pyramid, Recorder, Records, module_of
+from kddet.rois import ROI_HEAD, forward_rois, roi_taps, scale_rois
 
 DENSE_HEADS = ('rpn_head', 'bbox_head')
 
@@ -29,6 +32,12 @@ class FrozenTeacher(nn.Module):
         checkpoint: path or URL of its weights. None leaves it untrained, with a warning: for tests.
         strict: anything but full coverage of the weights is an error that lists the keys.
         trust_checkpoint: let the checkpoint unpickle arbitrary objects, which runs code from the file.
+        input_scale: feed the teacher the batch at this multiple of its size (bilinear), as in the low-resolution
+            students of Chen et al. (NIPS 2017, Sec. 4.3). RoIs are scaled along. Maps that are compared pair by
+            size, so at 2.0 the student's P3 meets the teacher's P4, which covers the same part of the picture.
+
+    Attributes:
+        classes: names of the teacher's classes, from the checkpoint or its config; None where neither says.
 
     Raises:
         ValueError: the checkpoint does not cover the detector, or is refused.
@@ -36,18 +45,23 @@ class FrozenTeacher(nn.Module):
     """
 
     def __init__(self, config: ConfigLike, checkpoint: str | None, *, strict: bool = True,
-                 trust_checkpoint: bool = False) -> None:
+                 trust_checkpoint: bool = False, input_scale: float = 1.0) -> None:
         super().__init__()
+        if not input_scale > 0:
+            raise ValueError(f"the teacher's input_scale is {input_scale}, it must be greater than 0")
+        self.input_scale = float(input_scale)
         cfg = student_config(load_config(config))
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
             self.detector = revert_sync_batchnorm(MODELS.build(cfg.model))
         self.checkpoint_hash: str | None = None
+        self.classes = config_classes(cfg)
         if checkpoint is None:
             print_log('teacher: no checkpoint given, its weights are random', 'current', level=30)
         else:
             file = local_copy(checkpoint)
-            weights = student_weights(load_checkpoint(file, trust=trust_checkpoint))
-            line = load_weights(self.detector, weights, name=f'teacher {checkpoint}', strict=strict)
+            loaded = load_checkpoint(file, trust=trust_checkpoint)
+            self.classes = checkpoint_classes(loaded) or self.classes
+            line = load_weights(self.detector, student_weights(loaded), name=f'teacher {checkpoint}', strict=strict)
             self.checkpoint_hash = file_hash(file) if '://' not in file else None
             print_log(f'{line}; sha256 {self.checkpoint_hash}', 'current')
         self.requires_grad_(False)
@@ -76,26 +90,49 @@ class FrozenTeacher(nn.Module):
         """
         if self.renormalise is not None:
             inputs = self.renormalise(inputs, samples)
+        if self.input_scale != 1:
+            inputs = F.interpolate(inputs, size=[round(self.input_scale * side) for side in inputs.shape[2:]],
+                                   mode='bilinear', align_corners=False)
         with Recorder(self.detector, taps, 'teacher') as records:
-            forward_to(self.detector, inputs, records)
+            records.features = forward_to(self.detector, inputs, records)
         return records
 
+    @torch.no_grad()
+    def replay(self, records: Records, rois: Sequence[Tensor]) -> None:
+        """Run the RoI head on the student's RoIs and add what its taps give to ``records``.
 
-def forward_to(detector: Any, inputs: Tensor, taps: Iterable[str]) -> None:
-    """Forward ``(N, 3, H, W)`` through backbone, neck and dense heads, no further than some tap lies."""
-    roots = {tap.partition('.')[0] for tap in taps}
+        Args:
+            records: of :meth:`record` on the same batch.
+            rois: the student's, one ``(R, 5)`` a stage, in the student's input pixels.
+        """
+        if records.features is None:
+            raise RuntimeError('the teacher has no features on record; record() comes before replay(), with its taps')
+        rois = [scale_rois(own, self.input_scale) for own in rois]
+        with Recorder(self.detector, roi_taps(records), 'teacher') as replayed:
+            forward_rois(self.detector, records.features, rois)
+        records.extend(replayed)
+
+
+def forward_to(detector: Any, inputs: Tensor, taps: Iterable[str]) -> Pyramid | None:
+    """Forward ``(N, 3, H, W)`` through backbone, neck and dense heads, no further than some tap lies.
+
+    Returns:
+        The features that the heads read, where it came that far; a RoI head runs on them with :func:`forward_rois`.
+    """
+    roots = {module_of(tap).partition('.')[0] for tap in taps}
     if not roots:
-        return
+        return None
     if roots == {'backbone'}:
         detector.backbone(inputs)
-        return
+        return None
     features = detector.extract_feat(inputs)
     for head in roots.intersection(DENSE_HEADS):
         getattr(detector, head)(features)
-    beyond = roots.difference(DENSE_HEADS, ('backbone', 'neck'))
+    beyond = roots.difference(DENSE_HEADS, ('backbone', 'neck', ROI_HEAD))
     if beyond:
         raise ValueError(f'taps below {sorted(beyond)} are not reached by a forward of {type(detector).__name__} '
-                         f'without boxes; it can be tapped in backbone, neck, {" and ".join(DENSE_HEADS)}')
+                         f'without boxes; it can be tapped in backbone, neck, {", ".join(DENSE_HEADS)} and {ROI_HEAD}')
+    return features
 
 
 class _Renormalise(nn.Module):

@@ -8,6 +8,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from kddet.checkpoint import check_checkpoint
+from kddet.classes import check_config_classes
 from kddet.cli import add_host_arguments, main_guard, work_dir_of
 from kddet.config import load_config
 
@@ -47,6 +48,7 @@ def training_config(args: argparse.Namespace) -> Config:
         cfg.load_from = check_checkpoint(cfg.load_from)
     elif cfg.get('resume') and (latest := find_latest_checkpoint(cfg.work_dir)):
         check_checkpoint(latest)
+    check_config_classes(cfg)
     return cfg
 
 

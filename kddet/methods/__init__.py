@@ -1,5 +1,8 @@
-"""Distillation methods, one file a paper."""
+"""Distillation methods, one file a method."""
 from .base import DistillMethod
+from .bounded_regression import TeacherBoundedRegression
+from .chen2017 import Chen2017
 from .hint import HintLearning
+from .weighted_classification import WeightedClassification
 
-__all__ = ['DistillMethod', 'HintLearning']
+__all__ = ['Chen2017', 'DistillMethod', 'HintLearning', 'TeacherBoundedRegression', 'WeightedClassification']

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from kddet.heads import HeadReader, find_heads
 from kddet.recorder import Records
 
 
@@ -21,6 +23,7 @@ class DistillMethod(BaseModule):
 
     student_taps: Sequence[str] = ()
     teacher_taps: Sequence[str] = ()
+    compares_classes = False  # reads the teacher's scores class by class, so that both must have the same classes
 
     def __init__(self, loss_weight: float = 1.0, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
@@ -37,6 +40,9 @@ class DistillMethod(BaseModule):
     @property
     def needs_teacher(self) -> bool:
         return bool(self.teacher_taps)
+
+    def bind(self, student: Any, teacher: Any) -> None:
+        """Choose taps by what the detectors are, before the probe; for methods that read heads (``kddet.heads``)."""
 
     def build(self, student: Records, teacher: Records) -> None:
         """Create adapters from the records of a probe forward of one image; called once, before the optimizer."""
@@ -55,7 +61,41 @@ class DistillMethod(BaseModule):
         """
         raise NotImplementedError
 
+    def student_factors(self, weight: float) -> dict[str, float]:
+        """Factors on the student's own losses, by their key in its loss dict; called in iterations that are on.
+
+        Args:
+            weight: the method's weight of this iteration; as it goes to 0, the factors must go to 1.
+        """
+        return {}
+
     def untouched(self) -> Tensor | None:
         """A zero that depends on every trainable parameter, for iterations in which the method is off."""
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return sum(parameter.sum() * 0 for parameter in parameters) if parameters else None  # type: ignore[return-value]
+
+
+class HeadMethod(DistillMethod):
+    """A method that compares what the heads of both models say of the same anchors, points and RoIs.
+
+    Args:
+        heads: which of ``'dense'``, ``'rpn'``, ``'roi'``; None takes all of the student's.
+    """
+
+    needs_teacher = True
+    compares_classes = True
+    reads_boxes = False
+
+    def __init__(self, heads: Sequence[str] | None, loss_weight: float) -> None:
+        super().__init__(loss_weight)
+        self.heads = heads
+        self.readers: list[HeadReader] = []
+
+    def bind(self, student: Any, teacher: Any) -> None:
+        self.readers = find_heads(student, teacher, self.heads, self.reads_boxes)
+        self.student_taps = tuple(tap for reader in self.readers for tap in reader.student_taps)
+        self.teacher_taps = tuple(tap for reader in self.readers for tap in reader.teacher_taps)
+
+    def build(self, student: Records, teacher: Records) -> None:
+        for reader in self.readers:
+            reader.build(student, teacher)

@@ -1,0 +1,74 @@
+"""Names of the classes that a detector was trained on, and whether two lists of them can be compared."""
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from mmdet.registry import DATASETS
+from mmengine.config import Config, ConfigDict
+
+from kddet.checkpoint import load_checkpoint
+from kddet.config import is_distillation, load_config, student_config
+from kddet.registry import MODELS
+
+Classes = tuple[str, ...]
+
+
+def config_classes(cfg: Config) -> Classes | None:
+    """The classes of a config's training data: its ``metainfo``, or those of the data set's type."""
+    dataset = cfg.get('train_dataloader', {}).get('dataset')
+    while dataset and 'type' in dataset:
+        inner = dataset.get('dataset') or (dataset.get('datasets') or [None])[0]  # wrappers: repeat, concat, balance
+        if classes := (dataset.get('metainfo') or {}).get('classes'):
+            return _names(classes)
+        if inner is None:
+            kind = dataset['type'] if isinstance(dataset['type'], type) else DATASETS.get(dataset['type'])
+            return _names(getattr(kind, 'METAINFO', {}).get('classes'))
+        dataset = inner
+    return None
+
+
+def checkpoint_classes(checkpoint: dict) -> Classes | None:
+    """The classes that MMEngine wrote into a checkpoint."""
+    meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    return _names(meta.get('classes') or meta.get('CLASSES'))
+
+
+def check_same_classes(student: Classes | None, teacher: Classes | None, who: str) -> None:
+    """Refuse lists that differ in names or order.
+
+    Raises:
+        ValueError: shows both lists.
+    """
+    if student is not None and teacher is not None and student != teacher:
+        raise ValueError(f'{who} compares the scores of each class, and the classes differ: the student has '
+                         f'{len(student)} ({", ".join(student)}), the teacher {len(teacher)} ({", ".join(teacher)}); '
+                         'take a teacher of the same classes in the same order, or a method that compares features')
+
+
+def check_config_classes(cfg: Config) -> None:
+    """Before anything is built: refuse a distillation config whose class-wise methods have a teacher of other classes.
+
+    Raises:
+        ValueError: shows both lists.
+    """
+    if not is_distillation(cfg) or not cfg.model.get('teacher'):
+        return
+    compared = [name for name, method in (cfg.model.get('methods') or {}).items() if _compares_classes(method)]
+    if compared:
+        check_same_classes(config_classes(cfg), _teacher_classes(cfg.model.teacher), f'method {", ".join(compared)}')
+
+
+def _teacher_classes(teacher: ConfigDict) -> Classes | None:
+    file, config = teacher.get('checkpoint'), teacher.get('config')
+    trust = teacher.get('trust_checkpoint', False)
+    found = checkpoint_classes(load_checkpoint(file, trust=trust, mmap=True)) if file else None
+    return found or (config_classes(student_config(load_config(config))) if config else None)
+
+
+def _compares_classes(method: dict) -> bool:
+    return bool(getattr(MODELS.build(copy.deepcopy(method)), 'compares_classes', False))
+
+
+def _names(classes: Sequence[str] | str | None) -> Classes | None:
+    return (classes,) if isinstance(classes, str) else tuple(classes) if classes else None

@@ -1,0 +1,141 @@
+"""Dense heads: maps of every level as rows, level by level, in the order in which MMDet flattens them."""
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from kddet.levels import pair_levels
+from kddet.recorder import Pyramid, Records
+
+from .base import Classification, HeadReader, Regression, argument
+
+
+class Assigned(NamedTuple):
+    """Labels and weights of every row, all levels one after the other."""
+    labels: Tensor  # (M,)
+    weights: Tensor  # (M,)
+    avg_factor: float | Tensor
+
+
+class DenseReader(HeadReader):
+    """What all dense heads have in common. A level of the student that has no partner of its size gets weight 0."""
+
+    suffix = ''
+    classification_loss = 'loss_cls'
+
+    def __init__(self, name: str, tap: str, student: Any, teacher: Any) -> None:
+        super().__init__(name, tap, student, teacher)
+        self.anchors = [_anchors_in_strides(head) for head in (student, teacher)]
+
+    def build(self, student: Records, teacher: Records) -> None:
+        student_maps, teacher_maps = (records.pyramid(self.tap, 0) for records in (student, teacher))
+        pairs = pair_levels(student_maps, teacher_maps, None, self.tap)
+        for own, other in pairs:
+            if student_maps[own].shape != teacher_maps[other].shape:
+                raise ValueError(f'{self.tap}: the class scores of the student are {_shapes(student_maps)} (C, H, W), '
+                                 f'those of the teacher {_shapes(teacher_maps)}; both need the same anchors or points '
+                                 'and classes')
+            self.check_anchors(own, other)
+        self.partner: dict[int, int] = dict(pairs)
+
+    def classification(self, student: Records, teacher: Records) -> Classification:
+        scores, width = student.pyramid(self.tap, 0), self.head.cls_out_channels
+        assigned = self.assigned(student)
+        weights = self.paired(scores, assigned.weights)
+        return Classification(
+            rows(scores, width), self.teacher_rows(teacher.pyramid(self.tap, 0), scores, width), assigned.labels,
+            weights, softmax=not self.head.use_sigmoid_cls, num_samples=(weights > 0).sum(),
+            avg_factor=assigned.avg_factor)
+
+    def regression(self, student: Records, teacher: Records) -> Regression:
+        own, other = student.pyramid(self.tap, 1), teacher.pyramid(self.tap, 1)
+        positive = self.positives(self.assigned(student).labels)
+        paired = self.paired(own, positive.float())[positive]
+        return self.boxes(student, own, other, positive, paired)
+
+    def assigned(self, student: Records) -> Assigned:
+        """Read off the calls of ``loss_cls``: one a level for heads with anchors."""
+        calls = student[f'{self.tap}.loss_cls']
+        labels = [_labels(argument(call, 1, 'target')) for call in calls]
+        weights = [argument(call, 2, 'weight') for call in calls]
+        self.check_rows(student, sum(label.numel() for label in labels))
+        return Assigned(torch.cat(labels), torch.cat(weights), calls[0].kwargs['avg_factor'])
+
+    def boxes(self, student: Records, own: Pyramid, other: Pyramid, positive: Tensor, paired: Tensor) -> Regression:
+        """Boxes of the positives.
+
+        Args:
+            own, other: the second output of the student's and of the teacher's head.
+            positive: ``(M,)``, mask.
+            paired: ``(P,)``, 0 for positives on levels that the teacher does not have.
+        """
+        raise NotImplementedError
+
+    def teacher_rows(self, maps: Pyramid, student: Pyramid, width: int) -> Tensor:
+        """Rows of the teacher in the student's order."""
+        levels = [maps[self.partner[index]] if index in self.partner
+                  else own.new_zeros(len(own), maps[0].shape[1], *own.shape[2:]) for index, own in enumerate(student)]
+        return rows(levels, width)
+
+    def paired(self, maps: Pyramid, weights: Tensor) -> Tensor:
+        """Weights ``(M,)`` with those of levels without a partner set to 0."""
+        if len(self.partner) == len(maps):
+            return weights
+        sizes = [weights.numel() * level[0, 0].numel() // sum(m[0, 0].numel() for m in maps) for level in maps]
+        return torch.cat([part * (index in self.partner) for index, part in enumerate(weights.split(sizes))])
+
+    def priors(self, maps: Pyramid) -> Tensor:
+        """Anchors ``(M, 4)`` or points ``(M, 2)`` of every row in input pixels."""
+        levels = self.head.prior_generator.grid_priors([level.shape[2:] for level in maps], device=maps[0].device)
+        return torch.cat([prior.repeat(len(maps[0]), 1) for prior in levels])
+
+    def strides(self, maps: Pyramid) -> Tensor:
+        """Stride ``(M, 1)`` of every row's level in input pixels."""
+        values = [stride[0] for stride in self.head.prior_generator.strides]
+        return torch.cat([level.new_full((len(level) * level[0, 0].numel(), 1), stride, dtype=torch.float32)
+                          for level, stride in zip(maps, values)])
+
+    def check_anchors(self, own: int, other: int) -> None:
+        if not all(self.anchors):
+            return
+        student, teacher = self.anchors[0][own], self.anchors[1][other]
+        if student.shape != teacher.shape or not torch.allclose(student, teacher, atol=1e-4):
+            raise ValueError(f'{self.tap}: the anchors of the student on level {own} are {student.tolist()}, those of '
+                             f'the teacher on its level {other} {teacher.tolist()} (in strides); a row must mean the '
+                             'same box in both')
+
+    def check_rows(self, student: Records, count: int) -> None:
+        maps = student.pyramid(self.tap, 0)
+        expected = sum(level.numel() for level in maps) // self.head.cls_out_channels
+        if count != expected:
+            raise ValueError(f'{self.tap} ({type(self.head).__name__}) computed its loss over {count} rows, its maps '
+                             f'have {expected}; kddet cannot tell which row is which')
+
+
+def rows(maps: Any, width: int) -> Tensor:
+    """Maps ``(N, A * width, H, W)`` a level -> ``(M, width)``: by level, image, cell, anchor."""
+    return torch.cat([level.permute(0, 2, 3, 1).reshape(-1, width) for level in maps])
+
+
+def gathered(calls: Any, position: int, name: str, like: Tensor, width: int | None = None) -> Tensor:
+    """An argument of calls that are made for levels with positives only, in the order of the positives."""
+    shape = (-1,) if width is None else (-1, width)
+    values = [argument(call, position, name).reshape(shape) for call in calls]
+    return torch.cat(values) if values else like.new_zeros((0,) if width is None else (0, width), dtype=torch.float32)
+
+
+def _anchors_in_strides(head: Any) -> list[Tensor]:
+    """Base anchors ``(A, 4)`` of each level, divided by its stride; empty for heads of points."""
+    generator = head.prior_generator
+    anchors = getattr(generator, 'base_anchors', None) or ()
+    return [base.cpu() / stride[0] for base, stride in zip(anchors, generator.strides)]
+
+
+def _labels(target: Any) -> Tensor:
+    return target[0] if isinstance(target, (tuple, list)) else target  # quality focal loss takes (labels, scores)
+
+
+def _shapes(maps: Pyramid) -> str:
+    return ', '.join(str(tuple(level.shape[1:])) for level in maps)
