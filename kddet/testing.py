@@ -3,8 +3,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -18,6 +20,8 @@ CONFIGS = {
     'atss': 'mmdet::atss/atss_r50_fpn_1x_coco.py',
     'gfl': 'mmdet::gfl/gfl_r50_fpn_1x_coco.py',
     'faster-rcnn': 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
+    'mask-rcnn': 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py',
+    'cascade-rcnn': 'mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py',
 }
 
 
@@ -45,17 +49,29 @@ def tiny_detector(name: str, width: int = 8, num_classes: int = NUM_CLASSES) -> 
     if 'bbox_head' in model:
         model.bbox_head.num_classes = num_classes
     if 'roi_head' in model:
-        model.roi_head.bbox_roi_extractor.out_channels = 2 * width
-        model.roi_head.bbox_head.update(in_channels=2 * width, fc_out_channels=4 * width, num_classes=num_classes)
-        model.train_cfg.rpn_proposal.update(nms_pre=100, max_per_img=50)
-        model.train_cfg.rcnn.sampler.update(num=32)
+        _shrink_roi_head(model, width, num_classes)
     return model
+
+
+def _shrink_roi_head(model: ConfigDict, width: int, num_classes: int) -> None:
+    head = model.roi_head
+    bbox_heads, stages = ([config] if isinstance(config, dict) else config
+                          for config in (head.bbox_head, model.train_cfg.rcnn))
+    for bbox_head in bbox_heads:
+        bbox_head.update(in_channels=2 * width, fc_out_channels=4 * width, num_classes=num_classes)
+    for stage in stages:
+        stage.sampler.update(num=32)
+    head.bbox_roi_extractor.out_channels = 2 * width
+    if 'mask_head' in head:
+        head.mask_roi_extractor.out_channels = 2 * width
+        head.mask_head.update(num_convs=1, in_channels=2 * width, conv_out_channels=2 * width, num_classes=num_classes)
+    model.train_cfg.rpn_proposal.update(nms_pre=100, max_per_img=50)
 
 
 def toy_samples(boxes: Sequence[Sequence[Sequence[float]]] = (((8, 8, 40, 56), (50, 30, 110, 90)), ((20, 20, 70, 60),)),
                 sizes: Sequence[tuple[int, int]] = ((128, 128), (96, 120)), num_classes: int = NUM_CLASSES,
                 seed: int = 0) -> dict:
-    """A batch as a dataloader collates it: ``inputs`` uint8 ``(3, H, W)`` each, and data samples.
+    """A batch as a dataloader collates it: ``inputs`` uint8 ``(3, H, W)`` each, and data samples with boxes and masks.
 
     Args:
         boxes: per image, ``(x1, y1, x2, y2)`` in pixels; may be empty.
@@ -69,10 +85,17 @@ def toy_samples(boxes: Sequence[Sequence[Sequence[float]]] = (((8, 8, 40, 56), (
     for index, (own, size) in enumerate(zip(boxes, sizes)):
         inputs.append(torch.randint(0, 256, (3, *size), generator=random, dtype=torch.uint8))
         instances = InstanceData(bboxes=torch.tensor(own, dtype=torch.float32).reshape(-1, 4),
-                                 labels=torch.arange(len(own)) % num_classes)
+                                 labels=torch.arange(len(own)) % num_classes, masks=_box_masks(own, size))
         sample = DetDataSample(gt_instances=instances, ignored_instances=InstanceData(
             bboxes=torch.zeros(0, 4), labels=torch.zeros(0, dtype=torch.long)))
         sample.set_metainfo(dict(img_id=index, img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size,
                                  scale_factor=(1.0, 1.0)))
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)
+
+
+def _box_masks(boxes: Sequence[Sequence[float]], size: tuple[int, int]) -> BitmapMasks:
+    masks = np.zeros((len(boxes), *size), dtype=np.uint8)
+    for mask, (left, top, right, bottom) in zip(masks, boxes):
+        mask[int(top):int(bottom), int(left):int(right)] = 1
+    return BitmapMasks(masks, *size)

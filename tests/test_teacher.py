@@ -57,8 +57,8 @@ def test_rpn_of_a_two_stage_teacher():
 
 
 def test_what_needs_boxes_is_refused():
-    with pytest.raises(ValueError, match='roi_head.* not reached'):
-        teacher('faster-rcnn').record(torch.rand(1, 3, 64, 64), None, ['roi_head.bbox_head'])
+    with pytest.raises(ValueError, match='data_preprocessor.* not reached'):
+        teacher('faster-rcnn').record(torch.rand(1, 3, 64, 64), None, ['data_preprocessor'])
 
 
 def test_gradients_may_pass_through():

@@ -36,7 +36,7 @@ class DenseReader(HeadReader):
             if student_maps[own].shape != teacher_maps[other].shape:
                 raise ValueError(f'{self.tap}: the class scores of the student are {_shapes(student_maps)} (C, H, W), '
                                  f'those of the teacher {_shapes(teacher_maps)}; both need the same anchors or points '
-                                 'and classes')
+                                 "and classes, and a teacher's input_scale must be a power of two")
             self.check_anchors(own, other)
         self.partner: dict[int, int] = dict(pairs)
 
