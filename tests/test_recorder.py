@@ -93,3 +93,13 @@ def test_inside_reentrant_checkpointing_is_refused():
 def test_a_tap_that_does_not_exist_lists_what_is_there(tap, message):
     with pytest.raises(ValueError, match=message):
         resolve_tap(Heads(), tap, 'student')
+
+
+def test_an_input_tap_gives_what_a_submodule_took():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True), nn.Linear(4, 2))
+    with Recorder(model, ['2:input', '2']) as records:
+        out = model(torch.randn(5, 3))
+    assert records.pyramid('2:input')[0].shape == (5, 4) and (records.pyramid('2:input')[0] >= 0).all()
+    assert torch.equal(records.pyramid('2')[0], out)
+    with pytest.raises(ValueError, match="tap '3:input' is not in the student"):
+        Recorder(model, ['3:input'], 'student')

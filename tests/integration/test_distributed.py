@@ -12,17 +12,17 @@ from kddet import Distiller
 from kddet.testing import tiny_detector, toy_samples
 
 
-def model(teacher_reads=True):
+def model(teacher_reads=True, method='HintLearning'):
     init_default_scope('mmdet')
     torch.manual_seed(0)
     student = tiny_detector('fcos')  # normalises by positives over all ranks, as RetinaNet does not
     # a batch norm sees other images on each rank; the joint batch is compared, so its statistics stay out of it
     student.backbone.norm_eval = True
     distiller = Distiller(student, dict(config=dict(model=tiny_detector('fcos', 16)), checkpoint=None),
-                          dict(hint=dict(type='kddet.HintLearning')))
+                          dict(method=dict(type=f'kddet.{method}')))
     distiller.init_weights()
     if not teacher_reads:
-        distiller.methods['hint'].schedule = 0.0
+        distiller.methods['method'].schedule = 0.0
     return distiller.train()
 
 
@@ -41,10 +41,10 @@ def gradients(network, data):
     return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
 
 
-def worker(rank, folder, teacher_reads):
+def worker(rank, folder, *options):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    network = MMDistributedDataParallel(model(teacher_reads), find_unused_parameters=False, broadcast_buffers=False)
+    network = MMDistributedDataParallel(model(*options), find_unused_parameters=False, broadcast_buffers=False)
     for _ in range(2):  # an unused parameter is only noticed in the second iteration
         network.zero_grad()
         found = gradients(network, batch(rank))
@@ -52,13 +52,13 @@ def worker(rank, folder, teacher_reads):
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize('teacher_reads', [True, False], ids=['on', 'switched off'])
-def test_gradients_are_equal_on_both_ranks_and_to_the_joint_batch(tmp_path, teacher_reads):
-    multiprocessing.spawn(worker, (tmp_path, teacher_reads), nprocs=2)
+@pytest.mark.parametrize('options', [(True, 'HintLearning'), (False, 'HintLearning'), (True, 'Chen2017')])
+def test_gradients_are_equal_on_both_ranks_and_to_the_joint_batch(tmp_path, options):
+    multiprocessing.spawn(worker, (tmp_path, *options), nprocs=2)
     first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
-    joint = gradients(model(teacher_reads), batch())
+    joint = gradients(model(*options), batch())
     assert first.keys() == second.keys() == joint.keys()
-    assert any(name.startswith('methods.hint') for name in joint)
+    assert any(name.startswith('methods.method') for name in joint)
     for name, value in joint.items():
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], value, rtol=2e-3, atol=1e-5, msg=lambda text, name=name: name + text)

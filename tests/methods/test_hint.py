@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from kddet import HintLearning, Recorder
+from kddet import Distiller, HintLearning, Recorder
+from kddet.testing import tiny_detector, toy_samples
 
 
 class Model(nn.Module):
@@ -105,3 +106,32 @@ def test_map_against_vector_is_refused():
         with Recorder(student, ['fine']) as s, Recorder(teacher, ['fc']) as t:
             student(torch.zeros(1, 3, 64, 64)), teacher(torch.zeros(1, 3, 64, 64))
         method.build(s, t)
+
+
+@pytest.mark.parametrize('tap', ['roi_head.bbox_head.fc_cls:input', 'roi_head.bbox_head.fc_cls'])
+def test_vectors_of_the_roi_head_are_compared_on_the_students_rois(tap):
+    """Chen et al.: fully connected layers where the hint is one; both models see the same RoIs."""
+    model = Distiller(tiny_detector('faster-rcnn'), dict(config=dict(model=tiny_detector('faster-rcnn', 16)),
+                                                         checkpoint=None),
+                      dict(hint=dict(type='kddet.HintLearning', tap=tap)))
+    model.init_weights()
+    data = model.data_preprocessor(toy_samples(), True)
+    losses = model(**data, mode='loss')
+    adapter, = model.methods['hint'].adapters
+    assert type(adapter.project) is nn.Linear
+    assert adapter.project.weight.shape == ((64, 32) if tap.endswith('input') else (4, 4))
+    losses['loss_hint'].backward()
+    assert model.student.roi_head.bbox_head.shared_fcs[1].weight.grad.abs().sum() > 0
+    assert adapter.project.weight.grad.abs().sum() > 0
+
+
+def test_an_output_that_is_overwritten_in_place_says_which_tap_to_take():
+    with pytest.raises(RuntimeError, match='the input of what comes next'):
+        Distiller(tiny_detector('faster-rcnn'), dict(config=dict(model=tiny_detector('faster-rcnn')), checkpoint=None),
+                  dict(hint=dict(type='kddet.HintLearning', tap='roi_head.bbox_head.shared_fcs.1')))
+
+
+def test_a_roi_tap_needs_two_stages_in_both():
+    with pytest.raises(ValueError, match='both must be two-stage detectors'):
+        Distiller(tiny_detector('faster-rcnn'), dict(config=dict(model=tiny_detector('retinanet')), checkpoint=None),
+                  dict(hint=dict(type='kddet.HintLearning', tap='neck', teacher_tap='roi_head.bbox_head')))

@@ -1,0 +1,67 @@
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from kddet.classes import check_config_classes, check_same_classes, checkpoint_classes, config_classes
+from kddet.overlay import distillation_config
+
+CLS = dict(cls=dict(type='kddet.WeightedClassification'))
+
+
+def with_classes(cfg, classes):
+    cfg = copy.deepcopy(cfg)
+    cfg.train_dataloader.dataset.metainfo = dict(classes=classes)
+    return cfg
+
+
+@pytest.fixture
+def swapped(plain_config, tmp_path):
+    """A teacher whose classes 'one' and 'two' have changed places."""
+    classes = list(config_classes(plain_config))
+    classes[1:3] = classes[2], classes[1]
+    path = tmp_path / 'teacher.py'
+    with_classes(plain_config, tuple(classes)).dump(path)
+    return str(path)
+
+
+def test_classes_of_a_config(plain_config):
+    assert config_classes(plain_config)[:2] == ('zero', 'one')
+    coco = Config(dict(train_dataloader=dict(dataset=dict(type='CocoDataset'))))
+    assert config_classes(coco)[0] == 'person' and len(config_classes(coco)) == 80
+    wrapped = Config(dict(train_dataloader=dict(dataset=dict(type='RepeatDataset', dataset=dict(
+        type='CocoDataset', metainfo=dict(classes=('a', 'b')))))))
+    assert config_classes(wrapped) == ('a', 'b')
+    joined = Config(dict(train_dataloader=dict(dataset=dict(type='ConcatDataset', datasets=[dict(type='VOCDataset')]))))
+    assert len(config_classes(joined)) == 20
+    assert config_classes(Config(dict(model=dict()))) is None
+
+
+def test_classes_of_a_checkpoint():
+    assert checkpoint_classes(dict(meta=dict(dataset_meta=dict(classes=['a', 'b'])))) == ('a', 'b')
+    assert checkpoint_classes(dict(meta=dict(dataset_meta=dict(CLASSES='one')))) == ('one',)
+    assert checkpoint_classes(dict(state_dict={})) is None
+
+
+def test_lists_that_differ_are_shown():
+    check_same_classes(('a', 'b'), ('a', 'b'), 'cls')
+    check_same_classes(None, ('a',), 'cls')
+    with pytest.raises(ValueError, match=r'the student has 2 \(a, b\), the teacher 2 \(b, a\)'):
+        check_same_classes(('a', 'b'), ('b', 'a'), 'cls')
+
+
+def test_a_teacher_of_another_order_is_refused_for_methods_that_compare_classes(plain_config, swapped):
+    teacher = dict(config=swapped, checkpoint=None)
+    with pytest.raises(ValueError, match=r'method cls compares.*zero, one, two.*the teacher 10 \(zero, two, one'):
+        check_config_classes(distillation_config(plain_config, teacher=teacher, methods=CLS))
+    features = dict(hint=dict(type='kddet.HintLearning'), chen=dict(type='kddet.Chen2017', cls=None, reg=None))
+    check_config_classes(distillation_config(plain_config, teacher=teacher, methods=features))
+    check_config_classes(plain_config)
+
+
+def test_the_checkpoint_knows_better_than_its_config(plain_config, swapped, tmp_path):
+    torch.save(dict(state_dict={}, meta=dict(dataset_meta=dict(classes=config_classes(plain_config)))),
+               tmp_path / 'teacher.pth')
+    teacher = dict(config=swapped, checkpoint=str(tmp_path / 'teacher.pth'))
+    check_config_classes(distillation_config(plain_config, teacher=teacher, methods=CLS))
