@@ -60,7 +60,7 @@ def _shrink_roi_head(model: ConfigDict, width: int, num_classes: int) -> None:
     for bbox_head in bbox_heads:
         bbox_head.update(in_channels=2 * width, fc_out_channels=4 * width, num_classes=num_classes)
     for stage in stages:
-        stage.sampler.update(num=32)
+        stage['sampler'].update(num=32)
     head.bbox_roi_extractor.out_channels = 2 * width
     if 'mask_head' in head:
         head.mask_roi_extractor.out_channels = 2 * width

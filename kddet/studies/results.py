@@ -67,8 +67,8 @@ def confidence(deviation: float, count: int) -> float:
     return float(student_t.ppf(0.975, count - 1)) * deviation / count**0.5
 
 
-def table(found: list[Gain]) -> str:
-    """The table of results in Markdown."""
+def table(found: list[Gain], published: dict | None = None) -> str:
+    """The table of results in Markdown, with the gains of a paper beside ours where the study gives them."""
     columns: dict[str, Callable[[Gain], str]] = {
         'pair': lambda gain: gain.pair,
         'variant': lambda gain: gain.variant,
@@ -80,6 +80,9 @@ def table(found: list[Gain]) -> str:
         f'{gain.gain - gain.interval:+.1f} to {gain.gain + gain.interval:+.1f}',
         'gap closed': lambda gain: '' if gain.closed is None else f'{gain.closed:.0%}',
     }
+    theirs = published['gains'] if published else {}
+    for title in dict.fromkeys(title for gain in theirs.values() for title in gain):
+        columns[title] = _published(theirs, title)
     lines = ['| ' + ' | '.join(columns) + ' |', '|' + '---|' * len(columns)]
     lines += ['| ' + ' | '.join(cell(gain) for cell in columns.values()) + ' |' for gain in found]
     return '\n'.join(lines)
@@ -92,9 +95,10 @@ def page(study: Study, rows: list[dict]) -> str:
         '<!-- written by tools/make_results.py from results/ and configs/studies/; edits are lost -->',
         study.question.strip(),
         f'![gains with 95 % intervals]({study.name}.png)',
-        table(gains(rows)),
+        table(gains(rows), study.published),
         'Gains are differences in box mAP points between runs of the same seed, which share the data order and the '
         "student's initial weights; the interval is that of their mean by Student's t.",
+        f'The columns on the right are published: {study.published["source"].strip()}' if study.published else '',
         f'## What it says\n\n{study.findings.strip()}' if study.findings.strip() else '',
         f'## How it was run\n\n{_provenance(rows)}\n\n`python tools/run_study.py configs/studies/{study.name}.yaml` '
         'runs it again.',
@@ -147,6 +151,10 @@ def _provenance(rows: list[dict]) -> str:
                   f'{row["versions"].get("mmdet") or row["versions"].get("onedl-mmdetection")}' for row in rows)
     return (f'{each(row["hardware"] for row in rows)}; {stacks}; commit {each(row["commit"] for row in rows)}; '
             f'{days[0]}' + (f' to {days[-1]}' if len(days) > 1 else ''))
+
+
+def _published(gains: dict, title: str) -> Callable[[Gain], str]:
+    return lambda gain: _signed(gains.get(gain.variant, {}).get(title))
 
 
 def _measure(key: str) -> Callable[[Gain], str]:

@@ -17,7 +17,7 @@ from kddet.overlay import distillation_config
 from .runs import REPOSITORY, Run
 
 KEYS = dict(title=str, question=str, findings=str, pairs=dict, variants=dict, seeds=list, options=dict,
-            teacher_options=dict)
+            teacher_options=dict, published=dict)
 VARIANT_KEYS = ('methods', 'options', 'hooks', 'pairs')
 BASELINE = 'baseline'
 
@@ -33,6 +33,7 @@ class Study:
         variants: ``{name: {methods: {...}, options: {...}, hooks: [...], pairs: [...]}}``, all but ``methods``
             optional; ``baseline`` is added by itself.
         seeds: the same for every variant; baseline and variants of a seed share data order and initial weights.
+        published: gains of the paper to stand beside ours: ``{source: text, gains: {variant: {column: points}}}``.
         options, teacher_options: settings that override those of the student and teacher configs, dotted.
     """
     name: str
@@ -44,6 +45,7 @@ class Study:
     findings: str = ''
     options: dict | None = None
     teacher_options: dict | None = None
+    published: dict | None = None
 
     @classmethod
     def read(cls, path: str | Path) -> Study:
@@ -69,6 +71,10 @@ class Study:
             if wrong or 'methods' not in variant:
                 raise ValueError(f'{path}: variant {name!r} has {", ".join(wrong) or "no methods"}; it takes '
                                  f'{", ".join(VARIANT_KEYS)}, and the pairs are {", ".join(content["pairs"])}')
+        published = content.get('published')
+        if published and (set(published) != {'source', 'gains'} or set(published['gains']) - set(content['variants'])):
+            raise ValueError(f'{path}: published takes source and gains, and gains of the variants '
+                             f'{", ".join(content["variants"])}')
         return cls(name=path.stem, **content)
 
     def runs(self, work_dir: Path, data_root: str | None = None) -> list[Run]:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from mmengine.registry import MODELS
 from kddet.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.slow
+QUICK = sorted((Path(__file__).parents[2] / 'configs/quick').glob('*.py'))
 
 
 @pytest.fixture
@@ -131,14 +133,15 @@ def test_evil_checkpoint_is_refused_on_resume(run, trained, tmp_path):
     assert 'refused' in error and 'system' in error and not (tmp_path / 'proof').exists()
 
 
-def test_quick_config_gives_what_it_says(run, repository, tmp_path):
+@pytest.mark.parametrize('config', QUICK, ids=lambda path: path.stem)
+def test_quick_config_gives_what_it_says(config, run, tmp_path):
     run('make_digits.py', '--train', '64', '--val', '16')  # the first pictures of the data set are always the same
-    config = repository / 'configs/quick/hint_quick.py'
     run('train.py', config, '--work-dir', 'work')
-    expected, tolerance = map(float, re.search(r'loss_hint ([0-9.]+) \+- ([0-9.]+)', config.read_text()).groups())
+    key, *numbers = re.search(r'Expected: (\w+) ([0-9.]+) \+- ([0-9.]+)', config.read_text()).groups()
+    expected, tolerance = map(float, numbers)
     (log,) = (tmp_path / 'work').glob('*/vis_data/scalars.json')
     first = json.loads(log.read_text().splitlines()[0])
-    assert first['loss_hint'] == pytest.approx(expected, abs=tolerance)
+    assert first[key] == pytest.approx(expected, abs=tolerance)
     assert (tmp_path / 'work/epoch_1.pth').is_file()
 
 

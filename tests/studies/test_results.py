@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from kddet.studies import Study
@@ -61,3 +63,13 @@ def test_page_holds_only_what_the_rows_say():
 def test_plot_is_written(tmp_path):
     plot(STUDY, ROWS, tmp_path / 'x.png')
     assert (tmp_path / 'x.png').stat().st_size > 10_000
+
+
+def test_gains_of_the_paper_stand_beside_ours():
+    text = table(gains(ROWS), dict(source='A paper.', gains=dict(hint=dict(PASCAL=1.25, KITTI=-0.5))))
+    header, _, *lines = text.splitlines()
+    assert header.endswith('| gap closed | PASCAL | KITTI |')
+    assert next(line for line in lines if '| hint |' in line).endswith('| +1.2 | -0.5 |')
+    assert next(line for line in lines if '| baseline |' in line).endswith('|  |  |')
+    text = page(dataclasses.replace(STUDY, published=dict(source='A paper.', gains={})), ROWS)
+    assert 'The columns on the right are published: A paper.' in text
