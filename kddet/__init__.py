@@ -11,6 +11,7 @@ from .losses import HintLoss  # noqa: E402
 from .methods import (  # noqa: E402
     Chen2017,
     DistillMethod,
+    FineGrainedImitation,
     HintLearning,
     TeacherBoundedRegression,
     WeightedClassification,
@@ -21,8 +22,8 @@ from .safe_pickle import allow_mmengine_objects  # noqa: E402
 from .teacher import FrozenTeacher  # noqa: E402
 
 __version__ = '0.1.0'
-__all__ = ['Adapter', 'Chen2017', 'DistillMethod', 'Distiller', 'FrozenTeacher', 'HOOKS', 'HintLearning', 'HintLoss',
-           'LossWeightHook', 'MODELS', 'Recorder', 'Records', 'TeacherBoundedRegression', 'WeightedClassification',
-           'load_checkpoint']
+__all__ = ['Adapter', 'Chen2017', 'DistillMethod', 'Distiller', 'FineGrainedImitation', 'FrozenTeacher', 'HOOKS',
+           'HintLearning', 'HintLoss', 'LossWeightHook', 'MODELS', 'Recorder', 'Records', 'TeacherBoundedRegression',
+           'WeightedClassification', 'load_checkpoint']
 
 allow_mmengine_objects()

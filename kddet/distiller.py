@@ -12,13 +12,12 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from torch import Tensor, nn
 
 from kddet.checkpoint import DISTILLER_PREFIX
+from kddet.levels import PROBE_SIZE
 from kddet.methods.base import DistillMethod
 from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
 from kddet.rois import check_stages, extractor_taps, forward_rois, recorded_rois, roi_taps, whole_images
 from kddet.teacher import FrozenTeacher, forward_to
-
-PROBE_SIZE = 256  # pixels; every stride up to 128 gives a map of its own size
 
 
 @MODELS.register_module()

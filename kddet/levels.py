@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from kddet.recorder import Pyramid
 
+PROBE_SIZE = 256  # pixels of the probe image's sides; every stride up to 128 gives a map of its own size
+
 
 def pair_levels(student: Pyramid, teacher: Pyramid, levels: Sequence[int] | None, where: str) -> list[tuple[int, int]]:
     """Index pairs of equal stride, read off the spatial sizes of a probe forward of one image through both models.

@@ -2,7 +2,9 @@
 from .base import DistillMethod
 from .bounded_regression import TeacherBoundedRegression
 from .chen2017 import Chen2017
+from .fgfi import FineGrainedImitation
 from .hint import HintLearning
 from .weighted_classification import WeightedClassification
 
-__all__ = ['Chen2017', 'DistillMethod', 'HintLearning', 'TeacherBoundedRegression', 'WeightedClassification']
+__all__ = ['Chen2017', 'DistillMethod', 'FineGrainedImitation', 'HintLearning', 'TeacherBoundedRegression',
+           'WeightedClassification']

@@ -52,7 +52,8 @@ def worker(rank, folder, *options):
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize('options', [(True, 'HintLearning'), (False, 'HintLearning'), (True, 'Chen2017')])
+@pytest.mark.parametrize('options', [(True, 'HintLearning'), (False, 'HintLearning'), (True, 'Chen2017'),
+                                     (True, 'FineGrainedImitation')])
 def test_gradients_are_equal_on_both_ranks_and_to_the_joint_batch(tmp_path, options):
     multiprocessing.spawn(worker, (tmp_path, *options), nprocs=2)
     first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))

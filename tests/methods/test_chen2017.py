@@ -207,7 +207,7 @@ def test_the_low_resolution_student():
                           dict(chen=dict(type='kddet.Chen2017'),
                                map=dict(type='kddet.HintLearning', tap='backbone.layer4')))
         model.init_weights()
-        with Recorder(model.teacher.detector, ['backbone:input']) as seen:
+        with torch.no_grad(), Recorder(model.teacher.detector, ['backbone:input']) as seen, torch.enable_grad():
             log, _ = step(model)
         assert seen.pyramid('backbone:input')[0].shape == (2, 3, 256, 256)
         assert all(value.isfinite().all() for value in log.values())
