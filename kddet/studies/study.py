@@ -77,12 +77,20 @@ class Study:
                              f'{", ".join(content["variants"])}')
         return cls(name=path.stem, **content)
 
-    def runs(self, work_dir: Path, data_root: str | None = None) -> list[Run]:
-        """Teachers first, then baselines, then variants, each depending on what it is compared with."""
-        teachers = {pair: self._teacher(pair, work_dir, data_root) for pair in self.pairs}
+    def runs(self, work_dir: Path, data_root: str | None = None, pairs: list[str] | None = None) -> list[Run]:
+        """Teachers first, then baselines, then variants, each depending on what it is compared with.
+
+        Raises:
+            ValueError: ``pairs`` names one that the study does not have.
+        """
+        if unknown := [pair for pair in pairs or () if pair not in self.pairs]:
+            raise ValueError(f'pairs {", ".join(unknown)} are not in the study {self.name}, which has '
+                             f'{", ".join(self.pairs)}')
+        pairs = [pair for pair in self.pairs if not pairs or pair in pairs]
+        teachers = {pair: self._teacher(pair, work_dir, data_root) for pair in pairs}
         runs = list(teachers.values())
         for seed in self.seeds:
-            for pair in self.pairs:
+            for pair in pairs:
                 student = self._student(pair, seed, data_root)
                 about = dict(study=self.name, pair=pair, seed=seed, options=self.options or {})
                 baseline = Run(f'{pair} {BASELINE} seed {seed}', work_dir / pair / BASELINE / str(seed), student,
