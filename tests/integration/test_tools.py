@@ -145,6 +145,35 @@ def test_quick_config_gives_what_it_says(config, run, tmp_path):
     assert (tmp_path / 'work/epoch_1.pth').is_file()
 
 
+def test_a_teacher_of_other_classes_is_refused_with_both_lists(run, plain_config, distilled_config, tmp_path):
+    teacher = copy.deepcopy(plain_config)
+    teacher.train_dataloader.dataset.metainfo = dict(classes=('cat', 'dog'))
+    teacher.model.bbox_head.num_classes = 2
+    teacher.dump(tmp_path / 'teacher.py')
+    cfg = copy.deepcopy(distilled_config)
+    cfg.model.teacher = dict(config=str(tmp_path / 'teacher.py'), checkpoint=None)
+    cfg.model.methods = dict(soft=dict(type='kddet.WeightedClassification'))
+    cfg.dump(tmp_path / 'distil.py')
+    error = run('train.py', 'distil.py', code=2)
+    assert 'the student has 10 (zero, one, two' in error and 'the teacher 2 (cat, dog)' in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_masks_are_drawn(trained, run, tmp_path):
+    out = run('visualize.py', 'masks', trained[0], '--out', 'masks', '--number', '2', '--method-options',
+              'threshold_factor=0.3', 'scope=level')
+    pictures = sorted((tmp_path / 'masks').glob('*.png'))
+    assert len(pictures) == 2 and all(f'wrote masks/{path.name}' in out for path in pictures)
+    assert all(path.stat().st_size > 20_000 for path in pictures)
+    assert 'at least 1' in run('visualize.py', 'masks', trained[0], '--out', 'masks', '--number', '0', code=2)
+
+
+def test_masks_are_measured_beside_a_training_step(run):
+    out = run('benchmark_masks.py', '--shape', '96', '128', '--boxes', '5', '--iters', '1', '--batch', '1')
+    assert re.search(r'training step .* ms\n', out)
+    assert len(re.findall(r'masks.* ms +[0-9.]+% of the step', out)) == 2
+
+
 def test_quickstart_in_small(run, tmp_path):
     small = ('quickstart.py', '--epochs', '1', '1', '--pictures', '16', '8')
     out = run(*small)

@@ -37,6 +37,14 @@ def test_runs_depend_on_what_they_are_compared_with(study, tmp_path):
                                                       by_name['retinanet baseline seed 1'])
 
 
+def test_pair_by_pair(study, tmp_path):
+    study.pairs['other'] = study.pairs['retinanet']
+    assert {run.about['pair'] for run in study.runs(tmp_path, pairs=['other'])} == {'other'}
+    assert {run.about['pair'] for run in study.runs(tmp_path)} == {'other', 'retinanet'}
+    with pytest.raises(ValueError, match='pairs fcos are not in the study s, which has retinanet, other'):
+        study.runs(tmp_path, pairs=['fcos'])
+
+
 def test_baseline_and_variant_differ_in_the_model_and_hooks_alone(study, tmp_path):
     by_name = {run.name: run.cfg for run in study.runs(tmp_path)}
     baseline, hint = by_name['retinanet baseline seed 1'], by_name['retinanet hint seed 1']

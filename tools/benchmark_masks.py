@@ -1,0 +1,87 @@
+"""The masks of fine-grained imitation beside a training step of RetinaNet-R50, on the same device, in one run."""
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from mmengine.registry import MODELS, init_default_scope
+
+from kddet.cli import main_guard, quiet
+from kddet.config import load_config
+from kddet.heads.priors import LevelPriors
+from kddet.masks import anchor_sides, batch_fine_grained_masks, near_objects
+from kddet.testing import toy_samples
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+    parser.add_argument('--shape', nargs=2, type=int, default=(800, 1344), metavar=('HEIGHT', 'WIDTH'),
+                        help='of the batch, in pixels (default: 800 1344)')
+    parser.add_argument('--batch', type=int, default=2, help='pictures (default: %(default)s)')
+    parser.add_argument('--boxes', type=int, default=100, help='a picture (default: %(default)s)')
+    parser.add_argument('--iters', type=int, default=3, help='measured, after one to warm up (default: %(default)s)')
+    return parser.parse_args()
+
+
+def random_boxes(count: int, height: int, width: int) -> list[list[float]]:
+    """Boxes of 16 px to half the picture, their sides distributed evenly on a logarithmic scale."""
+    sides = 16 * (min(height, width) / 32) ** torch.rand(count, 2)
+    corner = torch.rand(count, 2) * (torch.tensor([width, height]) - sides)
+    return torch.cat([corner, corner + sides], 1).tolist()
+
+
+def median_seconds(measured: dict[str, Callable[[], object]], iters: int, device: str) -> dict[str, float]:
+    """Each in turn, again and again, so that what else the machine does falls on all of them."""
+    times: dict[str, list[float]] = {name: [] for name in measured}
+    for _ in range(iters + 1):
+        for name, call in measured.items():
+            if device != 'cpu':
+                torch.cuda.synchronize()
+            start = time.perf_counter()
+            call()
+            if device != 'cpu':
+                torch.cuda.synchronize()
+            times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values[1:]) for name, values in times.items()}
+
+
+def main() -> None:
+    args = parse_args()
+    quiet()
+    init_default_scope('mmdet')
+    torch.manual_seed(0)
+    cfg = load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py').model
+    cfg.backbone.init_cfg = None
+    detector = MODELS.build(cfg).to(args.device).train()
+    height, width = args.shape
+    samples = toy_samples(boxes=[random_boxes(args.boxes, height, width) for _ in range(args.batch)],
+                          sizes=[(height, width)] * args.batch, num_classes=80)
+    data = detector.data_preprocessor(samples, True)
+    boxes = [sample.gt_instances.bboxes for sample in data['data_samples']]
+    with torch.no_grad():
+        maps = detector.extract_feat(data['inputs'])
+    sizes = [(level.shape[2], level.shape[3]) for level in maps]
+    priors = LevelPriors(detector.bbox_head, 8)
+    anchors = [priors.anchors(index, size, boxes[0].device) for index, size in enumerate(sizes)]
+    sides = [anchor_sides(level, size) for level, size in zip(anchors, sizes)]
+
+    def step() -> None:
+        detector.zero_grad()
+        loss, _ = detector.parse_losses(detector.loss(data['inputs'], data['data_samples']))
+        loss.backward()
+    seconds = median_seconds(dict(
+        step=step,
+        masks=lambda: near_objects(sides, sizes, boxes, threshold_factor=0.5, scope='global', legacy=False),
+        first=lambda: batch_fine_grained_masks(anchors, sizes, boxes)), args.iters, args.device)
+    print(f'RetinaNet-R50, {args.batch} x 3 x {height} x {width}, {args.boxes} boxes a picture, '
+          f'{sum(len(level) for level in anchors)} anchors, {args.device}, {torch.get_num_threads()} threads, '
+          f'median of {args.iters}:')
+    print(f'  training step (forward, loss, backward)   {1e3 * seconds["step"]:10.1f} ms')
+    for name, title in (('masks', 'masks'), ('first', 'masks of a size not seen before')):
+        print(f'  {title:40}  {1e3 * seconds[name]:10.1f} ms   {seconds[name] / seconds["step"]:.2%} of the step')
+
+
+if __name__ == '__main__':
+    main_guard(main)
