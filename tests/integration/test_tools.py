@@ -156,7 +156,7 @@ def test_a_teacher_of_other_classes_is_refused_with_both_lists(run, plain_config
     cfg.dump(tmp_path / 'distil.py')
     error = run('train.py', 'distil.py', code=2)
     assert 'the student has 10 (zero, one, two' in error and 'the teacher 2 (cat, dog)' in error
-    assert len(error.strip().splitlines()) == 1
+    assert 'Traceback' not in error
 
 
 def test_masks_are_drawn(trained, run, tmp_path):
