@@ -1,4 +1,5 @@
 """What the documents tell a reader to run, is run."""
+import ast
 import copy
 import re
 import subprocess
@@ -6,7 +7,7 @@ import sys
 
 import pytest
 
-from kddet import Distiller
+from kddet import MODELS, Distiller, DistillMethod
 from kddet.testing import tiny_detector, toy_samples
 
 
@@ -43,6 +44,30 @@ def test_the_method_in_the_readme_works(repository):
                       dict(mean=dict(type='kddet.MeanMatching'))).train()
     losses = model(**model.data_preprocessor(toy_samples(), True), mode='loss')
     assert losses['loss_mean'] > 0
+
+
+def test_methods_on_the_pages_of_the_configs_can_be_built(repository):
+    seen = 0
+    for page in repository.glob('configs/*/README.md'):
+        for block in re.findall(r'```python\n(.*?)```', page.read_text(), re.S):
+            for statement in ast.parse(block).body:
+                for method in eval(compile(ast.Expression(statement.value), page.name, 'eval')).values():
+                    assert isinstance(MODELS.build(method), DistillMethod)
+                    seen += 1
+    assert seen
+
+
+@pytest.mark.slow
+def test_commands_on_the_pages_of_the_configs_run(repository, digits, tmp_path):
+    for folder in ('tools', 'configs'):
+        (tmp_path / folder).symlink_to(repository / folder)
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data/digits').symlink_to(digits)
+    found = [command for page in sorted(repository.glob('configs/*/README.md'))
+             for command in re.findall(r'^    python (.*)$', page.read_text(), re.M)]
+    assert found
+    for command in found:
+        subprocess.run([sys.executable, *command.split()], cwd=tmp_path, check=True, capture_output=True)
 
 
 @pytest.mark.slow
