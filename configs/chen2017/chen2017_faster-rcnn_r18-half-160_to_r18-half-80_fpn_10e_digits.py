@@ -1,4 +1,4 @@
-# the paper's second use: the same detector at half the resolution, taught by one that sees the picture at twice its size
+# the paper's second use: a student of half the resolution, taught by one that sees the picture at twice its size
 _base_ = ['../digits/faster-rcnn_r18-quarter_fpn_10e_digits.py']
 
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline

@@ -1,4 +1,4 @@
-# the paper's second use: the same detector at half the resolution, taught by one that sees the picture at twice its size
+# the paper's second use: a student of half the resolution, taught by one that sees the picture at twice its size
 _base_ = ['mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py']
 
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
