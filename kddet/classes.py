@@ -30,8 +30,9 @@ def config_classes(cfg: Config) -> Classes | None:
 
 def checkpoint_classes(checkpoint: dict) -> Classes | None:
     """The classes that MMEngine wrote into a checkpoint."""
-    meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-    return _names(meta.get('classes') or meta.get('CLASSES'))
+    meta = checkpoint.get('meta') or {}
+    dataset = meta.get('dataset_meta') or meta  # MMDet 2.x had them in meta itself
+    return _names(dataset.get('classes') or dataset.get('CLASSES'))
 
 
 def check_same_classes(student: Classes | None, teacher: Classes | None, who: str) -> None:

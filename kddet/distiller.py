@@ -69,8 +69,8 @@ class Distiller(BaseDetector):
             losses = dict(self.student.loss(batch_inputs, batch_data_samples))
         if proposals and self.teacher is not None:
             self.teacher.replay(teacher_records, recorded_rois(student_records, proposals))
-        for method in active.values():
-            _scale(losses, method.student_factors(method.weight))
+        _scale(losses, {key: factor for method in active.values()
+                        for key, factor in method.student_factors(method.weight).items()})
         for name, method in self.methods.items():
             if name in active:
                 terms = method(student_records, teacher_records, batch_data_samples)
@@ -146,8 +146,14 @@ class Distiller(BaseDetector):
             if roi_taps(taps):
                 check_stages(self.student, self.teacher.detector)
             teacher = probe(self.teacher.detector, taps, 'teacher', round(PROBE_SIZE * self.teacher.input_scale))
-        for method in self.methods.values():
+        scaled: dict[str, str] = {}
+        for name, method in self.methods.items():
             method.build(student, teacher)
+            for key in (key for key, factor in method.student_factors(method.weight).items() if factor != 1):
+                if key in scaled:
+                    raise ValueError(f'methods {scaled[key]!r} and {name!r} both scale the {key!r} of the student; '
+                                     'leave one of them out, or choose different `heads`')
+                scaled[key] = name
 
 
 @torch.no_grad()

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 
@@ -41,7 +40,6 @@ def draw_masks(path: Path, image: Tensor, boxes: Tensor, masks: Sequence[Tensor]
     pyplot.close(figure)
 
 
-@torch.no_grad()
 def mask_titles(maps: Sequence[Tensor], image: Tensor) -> list[str]:
     """``'stride 8'`` of each map ``(N, C, h, w)`` of an image ``(3, H, W)``."""
     return [f'stride {round(image.shape[2] / level.shape[3])}' for level in maps]

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+from mmdet.models.roi_heads import CascadeRoIHead, PISARoIHead, StandardRoIHead
+from mmdet.models.task_modules.samplers import OHEMSampler, ScoreHLRSampler
 from torch import Tensor, nn
 
 from kddet.recorder import Pyramid, Records, module_of
@@ -37,7 +39,11 @@ def check_stages(student: Any, teacher: Any) -> None:
             raise ValueError(f'student {type(student).__name__}, teacher {type(teacher).__name__}: a tap below '
                              f'{ROI_HEAD!r} runs the teacher on the RoIs of the student, so both must be two-stage '
                              'detectors with a bbox_roi_extractor')
+        if type(head)._bbox_forward not in (StandardRoIHead._bbox_forward, CascadeRoIHead._bbox_forward):
+            raise ValueError(f'{type(head).__name__} of {type(detector).__name__} scores RoIs with more than an '
+                             'extractor and a box head; kddet runs those of StandardRoIHead and CascadeRoIHead')
         stages.append(len(extractor_taps(detector)))
+    _check_sampling(student.roi_head)
     if stages[0] != stages[1]:
         raise ValueError(f"the student's RoI head has {stages[0]} stages, the teacher's {stages[1]}; every stage is "
                          'compared on its own RoIs, so the numbers must agree')
@@ -70,6 +76,16 @@ def forward_rois(detector: Any, features: Pyramid, rois: Sequence[Tensor]) -> No
         if head.with_shared_head:
             pooled = head.shared_head(pooled)
         bbox_head(pooled)
+
+
+def _check_sampling(head: Any) -> None:
+    """Samplers that score RoIs run the box head on others first, and PISA weighs the losses anew."""
+    samplers = head.bbox_sampler if isinstance(head.bbox_sampler, list) else [head.bbox_sampler]
+    scoring = [type(part).__name__ for part in (*samplers, head)
+               if isinstance(part, (OHEMSampler, ScoreHLRSampler, PISARoIHead))]
+    if scoring:
+        raise ValueError(f"the student's {', '.join(scoring)} runs the box head on RoIs that are not sampled in the "
+                         'end; kddet reads one run a stage: take another sampler, or compare features of the neck')
 
 
 def _is_cascade(extractor: nn.Module) -> bool:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
-from kddet.classes import checkpoint_classes, config_classes
 from kddet.config import ConfigLike, load_config, student_config
 from kddet.recorder import Pyramid, Recorder, Records, module_of
 from kddet.rois import ROI_HEAD, forward_rois, roi_taps, scale_rois
@@ -36,9 +35,6 @@ class FrozenTeacher(nn.Module):
             students of Chen et al. (NIPS 2017, Sec. 4.3). RoIs are scaled along. Maps that are compared pair by
             size, so at 2.0 the student's P3 meets the teacher's P4, which covers the same part of the picture.
 
-    Attributes:
-        classes: names of the teacher's classes, from the checkpoint or its config; None where neither says.
-
     Raises:
         ValueError: the checkpoint does not cover the detector, or is refused.
         FileNotFoundError: config or checkpoint does not exist.
@@ -54,14 +50,12 @@ class FrozenTeacher(nn.Module):
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
             self.detector = revert_sync_batchnorm(MODELS.build(cfg.model))
         self.checkpoint_hash: str | None = None
-        self.classes = config_classes(cfg)
         if checkpoint is None:
             print_log('teacher: no checkpoint given, its weights are random', 'current', level=30)
         else:
             file = local_copy(checkpoint)
-            loaded = load_checkpoint(file, trust=trust_checkpoint)
-            self.classes = checkpoint_classes(loaded) or self.classes
-            line = load_weights(self.detector, student_weights(loaded), name=f'teacher {checkpoint}', strict=strict)
+            weights = student_weights(load_checkpoint(file, trust=trust_checkpoint))
+            line = load_weights(self.detector, weights, name=f'teacher {checkpoint}', strict=strict)
             self.checkpoint_hash = file_hash(file) if '://' not in file else None
             print_log(f'{line}; sha256 {self.checkpoint_hash}', 'current')
         self.requires_grad_(False)

@@ -41,6 +41,7 @@ def test_classes_of_a_config(plain_config):
 def test_classes_of_a_checkpoint():
     assert checkpoint_classes(dict(meta=dict(dataset_meta=dict(classes=['a', 'b'])))) == ('a', 'b')
     assert checkpoint_classes(dict(meta=dict(dataset_meta=dict(CLASSES='one')))) == ('one',)
+    assert checkpoint_classes(dict(meta=dict(CLASSES=('a', 'b')))) == ('a', 'b')  # MMDet 2.x
     assert checkpoint_classes(dict(state_dict={})) is None
 
 

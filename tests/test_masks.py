@@ -127,7 +127,7 @@ def test_a_batch_is_its_images_one_by_one(monkeypatch):
     sizes = [(6, 5), (3, 3)]
     levels = [grid_level(size, stride) for size, stride in zip(sizes, (16, 32))]
     batch = [random_boxes(7), torch.zeros(0, 4), random_boxes(1), random_boxes(40)]
-    monkeypatch.setattr(kddet.masks, 'CHUNK', 500)  # chunks that cross from image to image
+    monkeypatch.setitem(kddet.masks.CHUNK, 'cpu', 500)  # chunks that cross from image to image
     whole = batch_fine_grained_masks(levels, sizes, batch)
     monkeypatch.undo()
     for index, boxes in enumerate(batch):

@@ -13,7 +13,7 @@ from kddet.studies.runs import REPOSITORY, environment
 from kddet.studies.study import move_data
 
 TEACHER = 'configs/digits/retinanet_r18-half_fpn_16e_digits.py'
-DISTILLED = 'configs/hint/hint_retinanet_r18-half_to_r18-quarter_fpn_10e_digits.py'
+DISTILLED = 'configs/fgfi/fgfi_retinanet_r18-half_to_r18-quarter_fpn_10e_digits.py'
 SEED = 0
 
 

@@ -3,6 +3,7 @@ import argparse
 from pathlib import Path
 
 import torch
+from mmdet.structures.bbox import get_box_tensor
 from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
@@ -51,11 +52,11 @@ def masks(args: argparse.Namespace) -> None:
         cfg.merge_from_dict(args.cfg_options)
     plain = student_config(cfg)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    for part in ('backbone',):
-        plain.model[part].init_cfg = None
+    plain.model.backbone.init_cfg = None
     detector = MODELS.build(plain.model).eval()
     method = imitation(cfg, detector, args.method_options)
     loader = dict(plain.val_dataloader, batch_size=args.number, num_workers=0, persistent_workers=False)
+    _annotate_first(loader['dataset'])
     data = detector.data_preprocessor(next(iter(Runner.build_dataloader(loader))), True)  # padded as in training
     with kddet.Recorder(detector, method.student_taps, 'student') as records:
         detector.extract_feat(data['inputs'])
@@ -65,9 +66,19 @@ def masks(args: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index, (image, sample) in enumerate(zip(data['inputs'], data['data_samples'])):
         path = folder / f'{Path(sample.img_path).stem}.png'
-        draw_masks(path, image, sample.gt_instances.bboxes, [level[index] for level in found],
+        draw_masks(path, image, get_box_tensor(sample.gt_instances.bboxes), [level[index] for level in found],
                    mask_titles(maps, image))
         print(f'wrote {path}')
+
+
+def _annotate_first(dataset: dict) -> None:
+    """Boxes in pixels of the network's input: validation pipelines load them after resizing, for the evaluator."""
+    while 'pipeline' not in dataset:
+        dataset = dataset['dataset']
+    steps = list(dataset['pipeline'])
+    annotations = [step for step in steps if step['type'] == 'LoadAnnotations']
+    rest = [step for step in steps if step['type'] != 'LoadAnnotations']
+    dataset['pipeline'] = [rest[0], *(annotations or [dict(type='LoadAnnotations', with_bbox=True)]), *rest[1:]]
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from .anchor import AnchorReader, RPNReader
 from .atss import ATSSReader
-from .base import Classification, HeadReader, Regression, same_losses
+from .base import Classification, HeadReader, Regression, same_code
 from .dense import DenseReader
 from .fcos import FCOSReader
 from .gfl import GFLReader
@@ -71,8 +71,12 @@ def _heads(detector: Any) -> dict[str, str]:
 
 
 def _dense_reader(name: str, tap: str, student: Any, teacher: Any) -> DenseReader:
+    if not any(same_code(teacher, kind, losses) or same_code(teacher, kind, ('forward', 'forward_single'))
+               for kind, (_, losses) in FAMILIES.items()):
+        raise ValueError(f'{tap} of the teacher is a {type(teacher).__name__}, whose maps need not mean what those of '
+                         f'{", ".join(kind.__name__ for kind in FAMILIES)} do: compare features')
     for kind, (reader, losses) in FAMILIES.items():
-        if same_losses(student, kind, losses):
+        if same_code(student, kind, losses):
             found = reader(name, tap, student, teacher)
             found.suffix = '' if name == 'dense' else f'_{name}'
             if name == 'rpn' and 'rpn' not in found.classification_loss:  # as TwoStageDetector.loss renames them
@@ -98,7 +102,7 @@ def _roi_readers(student: Any, teacher: Any) -> list[HeadReader]:
 
 
 def _roi_reader(tap: str, student: Any, teacher: Any, *stage: Any) -> RoIReader:
-    if not same_losses(student, BBoxHead, BOX_LOSSES):
+    if not same_code(student, BBoxHead, BOX_LOSSES):
         raise ValueError(f'{tap} of the student is a {type(student).__name__}, whose losses are not those of BBoxHead; '
                          'kddet does not read what it was assigned: compare features, or add a reader to kddet.heads')
     return RoIReader(tap, student, teacher, *stage)

@@ -99,11 +99,11 @@ class HeadReader:
                              'scores and boxes of classes compare only where both have the same list')
 
     def positives(self, labels: Tensor) -> Tensor:
-        """Mask of the rows that were assigned a class."""
+        """Indices ``(P,)`` of the rows that were assigned a class."""
         if labels.dtype.is_floating_point:
             raise ValueError(f'{self.tap} ({type(self.head).__name__}) has labels of type {labels.dtype}; kddet reads '
                              'heads with integer labels')
-        return (labels >= 0) & (labels < self.head.num_classes)
+        return ((labels >= 0) & (labels < self.head.num_classes)).nonzero().squeeze(1)
 
     def describe_boxes(self, head: Any) -> str:
         """The regression space in words: whose boxes, which coder, with which statistics."""
@@ -118,6 +118,6 @@ def argument(call: Call, position: int, name: str) -> Any:
     return call.args[position] if len(call.args) > position else call.kwargs.get(name)
 
 
-def same_losses(head: nn.Module, host: type, names: Sequence[str]) -> bool:
-    """Whether a head computes its losses with the code of ``host``, whatever its layers are."""
+def same_code(head: nn.Module, host: type, names: Sequence[str]) -> bool:
+    """Whether a head is a ``host`` and has these methods from it, whatever its layers are."""
     return isinstance(head, host) and all(getattr(type(head), name) is getattr(host, name) for name in names)

@@ -4,12 +4,15 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
+from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
 from kddet.levels import pair_levels
 from kddet.recorder import Pyramid, Records
 
 from .base import Classification, HeadReader, Regression, argument
+
+KEPT_SIZES = 32  # sizes of the batch whose priors are kept
 
 
 class Assigned(NamedTuple):
@@ -28,6 +31,8 @@ class DenseReader(HeadReader):
     def __init__(self, name: str, tap: str, student: Any, teacher: Any) -> None:
         super().__init__(name, tap, student, teacher)
         self.anchors = [_anchors_in_strides(head) for head in (student, teacher)]
+        self.level_strides = [_strides(head) for head in (student, teacher)]
+        self._priors: dict[tuple, Tensor] = {}
 
     def build(self, student: Records, teacher: Records) -> None:
         student_maps, teacher_maps = (records.pyramid(self.tap, 0) for records in (student, teacher))
@@ -51,8 +56,9 @@ class DenseReader(HeadReader):
 
     def regression(self, student: Records, teacher: Records) -> Regression:
         own, other = student.pyramid(self.tap, 1), teacher.pyramid(self.tap, 1)
-        positive = self.positives(self.assigned(student).labels)
-        paired = self.paired(own, positive.float())[positive]
+        labels = self.assigned(student).labels
+        positive = self.positives(labels)
+        paired = self.paired(own, torch.ones_like(labels, dtype=torch.float32))[positive]
         return self.boxes(student, own, other, positive, paired)
 
     def assigned(self, student: Records) -> Assigned:
@@ -68,7 +74,7 @@ class DenseReader(HeadReader):
 
         Args:
             own, other: the second output of the student's and of the teacher's head.
-            positive: ``(M,)``, mask.
+            positive: ``(P,)``, which rows.
             paired: ``(P,)``, 0 for positives on levels that the teacher does not have.
         """
         raise NotImplementedError
@@ -88,12 +94,19 @@ class DenseReader(HeadReader):
 
     def priors(self, maps: Pyramid) -> Tensor:
         """Anchors ``(M, 4)`` or points ``(M, 2)`` of every row in input pixels."""
-        levels = self.head.prior_generator.grid_priors([level.shape[2:] for level in maps], device=maps[0].device)
-        return torch.cat([prior.repeat(len(maps[0]), 1) for prior in levels])
+        sizes = [tuple(level.shape[2:]) for level in maps]
+        key = (*sizes, len(maps[0]), maps[0].device)
+        if key not in self._priors:
+            if len(self._priors) >= KEPT_SIZES:
+                self._priors.clear()
+            levels = self.head.prior_generator.grid_priors(sizes, device=maps[0].device)
+            self._priors[key] = torch.cat([get_box_tensor(prior).repeat(len(maps[0]), 1) for prior in levels])
+        return self._priors[key]
 
-    def strides(self, maps: Pyramid) -> Tensor:
-        """Stride ``(M, 1)`` of every row's level in input pixels."""
-        values = [stride[0] for stride in self.head.prior_generator.strides]
+    def strides(self, maps: Pyramid, of_teacher: bool = False) -> Tensor:
+        """Stride ``(M, 1)`` of every row's level in input pixels, or that of the teacher's partner in its input's."""
+        strides = self.level_strides[of_teacher]
+        values = [strides[self.partner.get(index, 0) if of_teacher else index] for index in range(len(maps))]
         return torch.cat([level.new_full((len(level) * level[0, 0].numel(), 1), stride, dtype=torch.float32)
                           for level, stride in zip(maps, values)])
 
@@ -130,7 +143,11 @@ def _anchors_in_strides(head: Any) -> list[Tensor]:
     """Base anchors ``(A, 4)`` of each level, divided by its stride; empty for heads of points."""
     generator = head.prior_generator
     anchors = getattr(generator, 'base_anchors', None) or ()
-    return [base.cpu() / stride[0] for base, stride in zip(anchors, generator.strides)]
+    return [get_box_tensor(base).cpu() / stride for base, stride in zip(anchors, _strides(head))]
+
+
+def _strides(head: Any) -> list[float]:
+    return [stride[0] if isinstance(stride, (tuple, list)) else stride for stride in head.prior_generator.strides]
 
 
 def _labels(target: Any) -> Tensor:

@@ -28,10 +28,10 @@ class FCOSReader(DenseReader):
 
     def boxes(self, student: Records, own: Pyramid, other: Pyramid, positive: Tensor, paired: Tensor) -> Regression:
         calls = student[f'{self.tap}.loss_bbox']  # none without positives
-        strides = self.strides(own)[positive]
+        strides, other_strides = (self.strides(own, of_teacher)[positive] for of_teacher in (False, True))
         decoded = gathered(calls, 1, 'target', own[0], 4)
         target = self.head.bbox_coder.encode(self.priors(own)[positive], decoded)
         unit = 1 if self.head.norm_on_bbox else strides  # in training; in eval every FCOS gives pixels
-        return Regression(rows(own, 4)[positive] / unit, self.teacher_rows(other, own, 4)[positive] / strides,
+        return Regression(rows(own, 4)[positive] / unit, self.teacher_rows(other, own, 4)[positive] / other_strides,
                           target / unit, gathered(calls, 2, 'weight', own[0]) * paired,
                           calls[0].kwargs['avg_factor'] if calls else 1.0)

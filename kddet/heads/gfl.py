@@ -37,4 +37,5 @@ class GFLReader(DenseReader):
 def expected_distances(logits: Tensor) -> Tensor:
     """Distributions ``(P, 4 * (n + 1))`` over 0 ... n strides -> their means ``(P, 4)`` in strides."""
     distribution = logits.reshape(len(logits), 4, -1 if logits.numel() else logits.shape[1] // 4).float().softmax(-1)
-    return distribution @ torch.arange(distribution.shape[-1], dtype=torch.float32, device=logits.device)
+    steps = torch.arange(distribution.shape[-1], dtype=torch.float32, device=logits.device)
+    return (distribution * steps).sum(-1)  # not a product of matrices, which autocast would round

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
 from kddet.levels import PROBE_SIZE
@@ -43,7 +44,7 @@ class LevelPriors:
 
     def anchors(self, level: int, size: tuple[int, int], device: torch.device) -> Tensor:
         """Anchors ``(H * W * A, 4)`` in input pixels, by cell, then anchor."""
-        priors = self.generator.single_level_grid_priors(size, level, device=device)
+        priors = get_box_tensor(self.generator.single_level_grid_priors(size, level, device=device))
         if priors.shape[1] == 4:
             return priors
         half = self.scale * self.strides[level] / 2

@@ -26,9 +26,10 @@ class RoIReader(HeadReader):
 
     def __init__(self, tap: str, student: Any, teacher: Any, stage: int | None = None, factor: float = 1.0) -> None:
         super().__init__('roi', tap, student, teacher)
-        if getattr(student, 'custom_cls_channels', False) or getattr(student.loss_cls, 'use_sigmoid', False):
-            raise ValueError(f'{tap}: {type(student.loss_cls).__name__} has no softmax over C + 1 classes; kddet reads '
-                             'box heads with a softmax')
+        for owner, head in (('student', student), ('teacher', teacher)):
+            if getattr(head, 'custom_cls_channels', False) or getattr(head.loss_cls, 'use_sigmoid', False):
+                raise ValueError(f'{tap} of the {owner}: {type(head.loss_cls).__name__} has no softmax over C + 1 '
+                                 'classes; kddet reads box heads with a softmax')
         self.rois = EXTRACTOR if stage is None else f'{EXTRACTOR}.{stage}'
         self.student_taps = (*self.student_taps, self.rois)
         self.suffix = '_roi' if stage is None else f'_roi_s{stage}'

@@ -75,7 +75,8 @@ def weighted_soft_binary_cross_entropy(student_logits: Tensor, teacher_logits: T
     _check(student_logits, teacher_logits, temperature)
     student = at_least_float32(student_logits) / temperature
     teacher = (at_least_float32(teacher_logits.detach()) / temperature).sigmoid()
-    loss = -(teacher * F.logsigmoid(student) + background_weight * (1 - teacher) * F.logsigmoid(-student))
+    absent = background_weight * (1 - teacher)
+    loss = absent * student - (teacher + absent) * F.logsigmoid(student)  # log(1 - p) = log p - z
     return _reduce(loss, weight, avg_factor)
 
 

@@ -26,7 +26,8 @@ class Chen2017(DistillMethod):
         hint: arguments of :class:`kddet.HintLearning`; its ``loss_weight`` is :math:`\gamma = 0.5`.
         cls: arguments of :class:`kddet.WeightedClassification`.
         reg: arguments of :class:`kddet.TeacherBoundedRegression`; its ``loss_weight`` is :math:`\nu = 0.5`.
-        loss_weight: multiplies all, 0 to 1: from the plain student to the recipe.
+        loss_weight: multiplies all, 0 to 1: from the plain student to the recipe. :class:`kddet.LossWeightHook`
+            schedules it, not the parts; parts with schedules of their own are methods of their own.
     """
 
     needs_teacher = True

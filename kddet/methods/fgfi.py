@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmdet.structures.bbox import get_box_tensor
 from mmdet.utils import reduce_mean
 from mmengine.logging import MessageHub
 from mmengine.model import ModuleList
@@ -44,7 +45,8 @@ class FineGrainedImitation(DistillMethod):
         anchor_scale: side of the square of a point, in strides.
         adapter: keyword arguments of :class:`kddet.Adapter`, or a config with a ``type``; None compares as it is.
         warmup: iterations over which the term rises from 0 to its weight; the authors leave it out for 400. Read
-            from MMEngine's message hub, so that resuming needs nothing; without a Runner there is no warm-up.
+            from MMEngine's message hub, so that resuming needs nothing; without a Runner there is no warm-up. It counts
+            from the start of training; a term that :class:`kddet.LossWeightHook` starts later takes the hook's ramp.
         loss_weight: the authors' 0.01, for 512 channels of a VGG; the loss is a sum over channels.
     """
 
@@ -105,7 +107,7 @@ class FineGrainedImitation(DistillMethod):
                 self._sides.clear()
             self._sides[key] = [anchor_sides(self.priors.anchors(index, size, maps[0].device), size)
                                 for index, size in zip(self.prior_levels, sizes)]
-        boxes = [getattr(sample.gt_instances.bboxes, 'tensor', sample.gt_instances.bboxes) for sample in samples]
+        boxes = [get_box_tensor(sample.gt_instances.bboxes) for sample in samples]
         return near_objects(self._sides[key], sizes, boxes, threshold_factor=self.threshold_factor, scope=self.scope,
                             legacy=self.legacy)
 

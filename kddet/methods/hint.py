@@ -11,6 +11,7 @@ from kddet.adapters import build_adapter
 from kddet.levels import pair_levels
 from kddet.recorder import Records
 from kddet.registry import MODELS
+from kddet.rois import roi_taps
 
 from .base import DistillMethod
 
@@ -55,6 +56,9 @@ class HintLearning(DistillMethod):
             for s, t in self.pairs)
 
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
+        if not student[self.tap] and roi_taps([self.tap]):  # a batch without proposals ends a cascade early
+            zero = self.untouched()
+            return dict(loss=samples[0].gt_instances.bboxes.new_zeros(()) if zero is None else zero)
         student_maps, teacher_maps = student.pyramid(self.tap), teacher.pyramid(self.teacher_tap)
         losses = [self.loss(*RESIZE[self.resize](adapter(student_maps[s]), teacher_maps[t]))
                   for adapter, (s, t) in zip(self.adapters, self.pairs)]

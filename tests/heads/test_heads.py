@@ -1,5 +1,6 @@
 """Readers of heads: the rows are those of MMDet's own losses, and the teacher's rows are in the same order."""
 import copy
+import math
 
 import pytest
 import torch
@@ -116,7 +117,7 @@ def test_rows_give_the_host_its_own_regression_loss(variant):
             anchor = torch.tensor([[0., 0., 64., 64.]]).expand(len(boxes.student), 4)
             pair = [reader.head.bbox_coder.decode(anchor, value) for value in pair]
             if variant == DECODED:
-                return  # its RoIs have other shapes: covered by the targets below
+                continue  # its RoIs have other shapes: covered by the targets below
         weights = boxes.weights
         if 'IoU' not in type(reader.head.loss_bbox).__name__:
             weights = weights[:, None].expand(-1, 4)
@@ -191,6 +192,39 @@ def test_a_larger_input_of_the_teacher_meets_the_student_one_level_up(family):
     assert weights[-1].sum() == 0 and weights[0].sum() > 0  # the coarsest level has no partner
 
 
+@pytest.mark.parametrize('variant', ['fcos', NORM_ON_BBOX, 'gfl', 'retinanet', 'atss'])
+def test_boxes_of_the_same_object_are_equal_at_any_size_of_the_input(variant):
+    """A teacher that gives every cell the same box, in pixels of its own picture, gives the same rows at both."""
+    found = []
+    for scale in (1.0, 2.0):
+        model = twins(variant, input_scale=scale)
+        head = model.teacher.detector.bbox_head
+        layers = dict(fcos='conv_reg', gfl='gfl_reg', retinanet='retina_reg', atss='atss_reg')
+        layer = getattr(head, layers[variant.split(',')[0]])
+        nn.init.zeros_(layer.weight)
+        nn.init.constant_(layer.bias, 0.5)
+        strides = head.strides if 'fcos' in variant else [1] * 5
+        if 'norm' not in variant:  # FCOS without it learns a scale a level, here that of its stride
+            for own, stride in zip(getattr(head, 'scales', ()), strides):
+                own.scale.data.fill_(2 * math.log(3 * stride) if variant == 'fcos' else 1)
+        found.append(read(model)[0][0][2])
+    both = [boxes.teacher[boxes.weights > 0] for boxes in found]
+    rows = min(len(boxes) for boxes in both)
+    assert rows and torch.allclose(both[0][:rows], both[1][:rows], rtol=1e-4)
+
+
+@pytest.mark.parametrize('variant', ['retinanet', 'fcos', 'atss', 'gfl', NORM_ON_BBOX])  # RoIAlign has no bf16 on a CPU
+def test_autocast_leaves_what_is_compared_in_float32(variant):
+    heads = [read(twins(variant))[0]]
+    with torch.autocast('cpu', torch.bfloat16):
+        heads.append(read(twins(variant))[0])
+    for (_, _, plain), (_, scores, boxes) in zip(*heads):
+        assert boxes.target.dtype == torch.float32 and scores.student.isfinite().all()
+        if variant == 'gfl':
+            assert boxes.student.dtype == boxes.teacher.dtype == torch.float32
+        assert torch.allclose(plain.target, boxes.target, atol=1e-4)
+
+
 def test_rois_are_scaled_to_a_larger_input():
     model = twins('faster-rcnn', ['roi'], input_scale=1.5)  # maps of no common size: the RoI head alone is read
     data = model.data_preprocessor(toy_samples(), True)
@@ -245,6 +279,36 @@ class TestRefuses:
         model.train_cfg = dict(assigner=dict(type='ATSSAssigner', topk=9))
         with pytest.raises(ValueError, match='VFNetHead, whose losses are not those of'):
             self.pair(model, tiny_detector('fcos'))
+
+    def test_teachers_whose_maps_mean_something_else(self):
+        model = tiny_detector('atss')
+        model.bbox_head.update(type='TOODHead', stacked_convs=2)
+        model.train_cfg = None
+        with pytest.raises(ValueError, match='of the teacher is a TOODHead, whose maps need not mean'):
+            self.pair(tiny_detector('atss'), model)
+
+    def test_box_heads_without_a_softmax_over_the_classes_and_the_background(self):
+        other = tiny_detector('faster-rcnn')
+        other.roi_head.bbox_head.loss_cls = dict(type='SeesawLoss', p=0.8, q=2.0, num_classes=3)
+        for pair, owner in (((other, tiny_detector('faster-rcnn')), 'student'),
+                            ((tiny_detector('faster-rcnn'), other), 'teacher')):
+            with pytest.raises(ValueError, match=f'roi_head.bbox_head of the {owner}: SeesawLoss has no softmax'):
+                self.pair(*pair)
+
+    def test_samplers_that_score_rois(self):
+        student = tiny_detector('faster-rcnn')
+        student.train_cfg.rcnn.sampler.type = 'OHEMSampler'
+        with pytest.raises(ValueError, match="the student's OHEMSampler runs the box head on RoIs"):
+            Distiller(student, dict(config=dict(model=tiny_detector('faster-rcnn')), checkpoint=None),
+                      dict(soft=dict(type='kddet.WeightedClassification')))
+
+    def test_roi_heads_that_need_more_than_rois(self):
+        teacher = tiny_detector('faster-rcnn')
+        teacher.roi_head.type = 'DoubleHeadRoIHead'
+        teacher.roi_head.reg_roi_scale_factor = 1.3
+        with pytest.raises(ValueError, match='DoubleHeadRoIHead of FasterRCNN scores RoIs with more than'):
+            Distiller(tiny_detector('faster-rcnn'), dict(config=dict(model=teacher), checkpoint=None),
+                      dict(soft=dict(type='kddet.WeightedClassification')))
 
     def test_unknown_and_missing_heads(self):
         with pytest.raises(ValueError, match='mask chosen, there are dense, rpn, roi'):

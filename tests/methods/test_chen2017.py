@@ -140,14 +140,21 @@ def test_a_better_student_pays_nothing_and_an_unbounded_one_does():
     assert step(unbounded)[0]['loss_reg'] > 1
 
 
-@pytest.mark.parametrize('normalizer', ['samples', 'positives'])
-def test_denominator_of_dense_heads(normalizer):
-    def term(name):
-        return step(distiller('retinanet', cls=cls(dense_normalizer=name)))[0]['loss_cls']
-    log = step(distiller('retinanet', soft=cls(dense_normalizer=normalizer)))[0]
-    other = step(distiller('retinanet', soft=cls(dense_normalizer='samples')))[0]
-    assert (log['loss_soft'] >= other['loss_soft']) and (normalizer == 'samples') == (
-        log['loss_soft'] == other['loss_soft'])
+def test_denominator_of_dense_heads():
+    """Both are the same sum, over the rows that count and over the positives."""
+    terms = []
+    for normalizer in ('samples', 'positives'):
+        model = distiller('retinanet', soft=cls(dense_normalizer=normalizer))
+        reader, = model.methods['soft'].readers
+        rows = []
+
+        def read(*records, rows=rows, original=reader.classification):
+            rows.append(original(*records))
+            return rows[0]
+        reader.classification = read
+        terms.append(step(model)[0]['loss_soft'].item())
+    assert 0 < rows[0].avg_factor < rows[0].num_samples / 10
+    assert terms[0] * rows[0].num_samples.item() == pytest.approx(terms[1] * rows[0].avg_factor, rel=1e-4)
 
 
 def test_loss_weight_goes_from_the_plain_student_to_the_formula():
@@ -214,6 +221,12 @@ def test_the_low_resolution_student():
         assert log['loss_chen_hint'] > 0 and log['loss_map'] > 0
         assert model.methods['map'].pairs == [(0, 0)]  # one map of two sizes: brought together
         assert model.methods['chen'].parts['hint'].pairs[0] == (0, 1)  # pyramids: the level that covers the same
+
+
+def test_two_methods_that_scale_the_same_loss_are_refused():
+    with pytest.raises(ValueError, match="methods 'chen' and 'soft' both scale the 'loss_cls' of the student"):
+        distiller('retinanet', chen=dict(type='kddet.Chen2017'), soft=cls())
+    distiller('faster-rcnn', one=cls(heads=['rpn']), other=cls(heads=['roi']))
 
 
 @pytest.mark.parametrize(('build', 'message'), [

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
+from mmengine.structures import InstanceData
 
 from kddet import Distiller, FineGrainedImitation, Recorder
 from kddet.losses import imitation_loss
@@ -130,7 +131,8 @@ def test_images_smaller_than_the_batch(family):
 def test_ignored_and_crowd_boxes_do_not_count():
     model = distiller('retinanet')
     batch = toy_samples(boxes=((), ((20, 20, 70, 60),)))
-    batch['data_samples'][0].ignored_instances.bboxes = torch.tensor([[8., 8., 60., 60.]])
+    batch['data_samples'][0].ignored_instances = InstanceData(bboxes=torch.tensor([[8., 8., 60., 60.]]),
+                                                              labels=torch.zeros(1, dtype=torch.long))
     masks = masks_of(model, batch)
     assert not any(mask[0].any() for mask in masks) and any(mask[1].any() for mask in masks)
 
@@ -169,6 +171,16 @@ def test_without_adapter_and_with_the_authors_one():
     assert step(distiller('retinanet', teacher_width=8, adapter=None))[0]['loss_fgfi'] > 0
     model = distiller('retinanet', adapter=dict(kernel_size=3, relu=True), legacy=True)
     assert step(model)[0]['loss_fgfi'] > 0 and all(adapter.relu for adapter in model.methods['fgfi'].adapters)
+
+
+def test_boxes_of_mmdets_box_types():
+    student = tiny_detector('retinanet')
+    student.bbox_head.anchor_generator.use_box_type = True
+    plain, typed = distiller('retinanet'), FineGrainedImitation()
+    typed.bind(MODELS.build(dict(student, _scope_='mmdet')), None)
+    for level, size in enumerate([(8, 6), (4, 3)]):
+        assert torch.equal(typed.priors.anchors(level, size, 'cpu'),
+                           plain.methods['fgfi'].priors.anchors(level, size, 'cpu'))
 
 
 def test_a_detector_without_anchors_is_refused():

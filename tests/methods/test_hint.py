@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from kddet import Distiller, HintLearning, Recorder
+from kddet import Distiller, HintLearning, Recorder, Records
 from kddet.testing import tiny_detector, toy_samples
 
 
@@ -135,3 +135,11 @@ def test_a_roi_tap_needs_two_stages_in_both():
     with pytest.raises(ValueError, match='both must be two-stage detectors'):
         Distiller(tiny_detector('faster-rcnn'), dict(config=dict(model=tiny_detector('retinanet')), checkpoint=None),
                   dict(hint=dict(type='kddet.HintLearning', tap='neck', teacher_tap='roi_head.bbox_head')))
+
+
+def test_a_cascade_that_ends_early_leaves_a_zero_for_its_later_stages():
+    method = HintLearning(tap='roi_head.bbox_head.1.fc_cls:input')
+    method.adapters = nn.ModuleList([nn.Linear(3, 4)])
+    loss = method(Records([method.tap]), Records([method.tap]), toy_samples()['data_samples'])['loss']
+    loss.backward()
+    assert loss == 0 and method.adapters[0].weight.grad is not None
