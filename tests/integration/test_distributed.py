@@ -12,13 +12,13 @@ from kddet import Distiller
 from kddet.testing import tiny_detector, toy_samples
 
 
-def model(teacher_reads=True, method='HintLearning'):
+def model(teacher_reads=True, method='HintLearning', family='fcos', empty=False):
     init_default_scope('mmdet')
     torch.manual_seed(0)
-    student = tiny_detector('fcos')  # normalises by positives over all ranks, as RetinaNet does not
+    student = tiny_detector(family)  # FCOS and ATSS normalise by positives over all ranks, as RetinaNet does not
     # a batch norm sees other images on each rank; the joint batch is compared, so its statistics stay out of it
     student.backbone.norm_eval = True
-    distiller = Distiller(student, dict(config=dict(model=tiny_detector('fcos', 16)), checkpoint=None),
+    distiller = Distiller(student, dict(config=dict(model=tiny_detector(family, 16)), checkpoint=None),
                           dict(method=dict(type=f'kddet.{method}')))
     distiller.init_weights()
     if not teacher_reads:
@@ -26,10 +26,10 @@ def model(teacher_reads=True, method='HintLearning'):
     return distiller.train()
 
 
-def batch(rank=None):
-    """Two pictures, or one of them."""
-    whole = toy_samples(boxes=(((8, 8, 40, 56), (50, 30, 110, 90)), ((20, 20, 70, 60), (60, 60, 120, 110))),
-                        sizes=((128, 128), (128, 128)))
+def batch(empty, rank=None):
+    """Two pictures, the second one with or without boxes, or one of them."""
+    second = () if empty else ((20, 20, 70, 60), (60, 60, 120, 110))
+    whole = toy_samples(boxes=(((8, 8, 40, 56), (50, 30, 110, 90)), second), sizes=((128, 128), (128, 128)))
     return whole if rank is None else {key: value[rank:rank + 1] for key, value in whole.items()}
 
 
@@ -47,17 +47,18 @@ def worker(rank, folder, *options):
     network = MMDistributedDataParallel(model(*options), find_unused_parameters=False, broadcast_buffers=False)
     for _ in range(2):  # an unused parameter is only noticed in the second iteration
         network.zero_grad()
-        found = gradients(network, batch(rank))
+        found = gradients(network, batch(options[-1], rank))
     torch.save(found, folder / f'{rank}.pth')
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize('options', [(True, 'HintLearning'), (False, 'HintLearning'), (True, 'Chen2017'),
-                                     (True, 'FineGrainedImitation')])
+@pytest.mark.parametrize('options', [
+    (True, 'HintLearning', 'fcos', False), (False, 'HintLearning', 'fcos', False), (True, 'Chen2017', 'fcos', True),
+    (True, 'Chen2017', 'atss', True), (True, 'FineGrainedImitation', 'atss', True)])
 def test_gradients_are_equal_on_both_ranks_and_to_the_joint_batch(tmp_path, options):
     multiprocessing.spawn(worker, (tmp_path, *options), nprocs=2)
     first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
-    joint = gradients(model(*options), batch())
+    joint = gradients(model(*options), batch(options[-1]))
     assert first.keys() == second.keys() == joint.keys()
     assert any(name.startswith('methods.method') for name in joint)
     for name, value in joint.items():
