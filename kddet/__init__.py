@@ -9,6 +9,7 @@ from .distiller import Distiller  # noqa: E402
 from .hooks import LossWeightHook  # noqa: E402
 from .losses import HintLoss  # noqa: E402
 from .methods import (  # noqa: E402
+    AdaptiveDistillation,
     Chen2017,
     DistillMethod,
     FineGrainedImitation,
@@ -22,8 +23,8 @@ from .safe_pickle import allow_mmengine_objects  # noqa: E402
 from .teacher import FrozenTeacher  # noqa: E402
 
 __version__ = '0.1.0'
-__all__ = ['Adapter', 'Chen2017', 'DistillMethod', 'Distiller', 'FineGrainedImitation', 'FrozenTeacher', 'HOOKS',
-           'HintLearning', 'HintLoss', 'LossWeightHook', 'MODELS', 'Recorder', 'Records', 'TeacherBoundedRegression',
-           'WeightedClassification', 'load_checkpoint']
+__all__ = ['Adapter', 'AdaptiveDistillation', 'Chen2017', 'DistillMethod', 'Distiller', 'FineGrainedImitation',
+           'FrozenTeacher', 'HOOKS', 'HintLearning', 'HintLoss', 'LossWeightHook', 'MODELS', 'Recorder', 'Records',
+           'TeacherBoundedRegression', 'WeightedClassification', 'load_checkpoint']
 
 allow_mmengine_objects()

@@ -92,6 +92,10 @@ class HeadReader:
         """Boxes of the positives."""
         raise NotImplementedError
 
+    def inside(self, student: Records, samples: list) -> Tensor | None:
+        """``(R,)``, 0 for rows in the padding of their picture; None where there are none."""
+        return None
+
     def check_classes(self, student: Any, teacher: Any) -> None:
         counts = [getattr(head, 'num_classes', None) for head in (student, teacher)]
         if counts[0] != counts[1]:

@@ -79,6 +79,16 @@ class DenseReader(HeadReader):
         """
         raise NotImplementedError
 
+    def inside(self, student: Records, samples: list) -> Tensor:
+        maps = student.pyramid(self.tap, 0)
+        height, width = torch.tensor([sample.img_shape[:2] for sample in samples], device=maps[0].device).t()
+        cells = []
+        for level, stride in zip(maps, self.level_strides[0]):
+            row, column = (torch.arange(side, device=level.device) * stride for side in level.shape[2:])
+            inside = (row < height[:, None])[:, :, None] & (column < width[:, None])[:, None, :]
+            cells.append(inside[..., None].expand(-1, -1, -1, level.shape[1] // self.head.cls_out_channels).reshape(-1))
+        return torch.cat(cells)
+
     def teacher_rows(self, maps: Pyramid, student: Pyramid, width: int) -> Tensor:
         """Rows of the teacher in the student's order."""
         levels = [maps[self.partner[index]] if index in self.partner

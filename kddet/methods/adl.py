@@ -1,0 +1,77 @@
+"""Adaptive distillation: class scores, the harder the sample the more."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.utils import reduce_mean
+from torch import Tensor
+from torch.nn import functional as F
+
+from kddet.heads import Classification, HeadReader
+from kddet.losses import adaptive_distillation_loss
+from kddet.losses.adaptive_distillation import FORMS, adaptive_normalizer, adaptive_weight
+from kddet.recorder import Records
+from kddet.registry import MODELS
+
+from .base import HeadMethod
+
+
+@MODELS.register_module()
+class AdaptiveDistillation(HeadMethod):
+    r"""Add the adaptive distillation loss to the student's own classification loss, which stays what it is.
+
+    Tang et al., *Learning Efficient Detector with Semi-supervised Adaptive Distillation* (arXiv:1901.00366), for
+    RetinaNet: every class of every anchor that is not ignored, divided by :math:`\sum q^{1.8}` over them, averaged
+    over processes (the authors' code counts ignored anchors too, and does not average). Cells that begin outside the
+    picture, in its padding, are left out. Also for FCOS, ATSS, GFL (its quality scores) and the RPN, and as
+    ``form='softmax'`` for RoI heads over shared RoIs, which is an extension.
+
+    Statistics: ``<name>_weight_positive`` is the mean adaptive weight of the classes that rows were assigned,
+    ``<name>_weight_negative`` that of all others: what is hard to learn, and what is hard to mimic.
+
+    Args:
+        beta, gamma, form, alpha, temperature, detach_weight: of :func:`kddet.losses.adaptive_distillation_loss`; RoI
+            heads, and dense heads with a softmax, take the softmax form whatever ``form`` says.
+        heads: which of ``'dense'``, ``'rpn'``, ``'roi'``; None takes all of the student's.
+        loss_weight: of the term; the authors' is 1.
+    """
+
+    def __init__(self, beta: float = 1.5, gamma: float = 1.0, form: str = 'paper', alpha: float = 0.5,
+                 temperature: float = 1.0, detach_weight: bool = False, heads: Sequence[str] | None = None,
+                 loss_weight: float = 1.0) -> None:
+        super().__init__(heads, loss_weight)
+        if form not in FORMS:
+            raise ValueError(f'form is {form!r}, allowed are {list(FORMS)}')
+        if not (gamma >= 0 and temperature > 0):
+            raise ValueError(f'gamma is {gamma} and temperature {temperature}; they must be 0 or more, and more than 0')
+        self.form, self.alpha, self.detach_weight = form, alpha, detach_weight
+        self.shape = dict(beta=beta, gamma=gamma, temperature=temperature)
+
+    def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        for reader in self.readers:
+            if reader.fired(student):
+                terms |= self._terms(reader, reader.classification(student, teacher), reader.inside(student, samples))
+        return terms
+
+    def _terms(self, reader: HeadReader, rows: Classification, inside: Tensor | None) -> dict[str, Tensor]:
+        kept = (rows.weights > 0).float() if inside is None else (rows.weights > 0) * inside
+        form = 'softmax' if rows.softmax else self.form
+        weight = kept if form == 'softmax' else kept[:, None]
+        normalizer = reduce_mean(adaptive_normalizer(rows.teacher, form=form, weight=weight)).clamp(min=1)
+        loss = adaptive_distillation_loss(rows.student, rows.teacher, form=form, alpha=self.alpha, weight=weight,
+                                          avg_factor=normalizer, detach_weight=self.detach_weight, **self.shape)
+        return {f'loss{reader.suffix}': reader.factor * loss, **self._statistics(reader.suffix, rows, kept, form)}
+
+    @torch.no_grad()
+    def _statistics(self, suffix: str, rows: Classification, kept: Tensor, form: str) -> dict[str, Tensor]:
+        weights = adaptive_weight(rows.student, rows.teacher, form=form, **self.shape)
+        classes = rows.student.shape[1] - rows.softmax
+        positive = F.one_hot(rows.labels.clamp(max=classes), classes + 1)[:, :classes]
+        if form == 'softmax':
+            positive = positive.sum(1)
+        else:
+            kept = kept[:, None]
+        means = [(weights * kept * part).sum() / (kept * part).sum().clamp(min=1) for part in (positive, 1 - positive)]
+        return {f'weight_positive{suffix}': means[0], f'weight_negative{suffix}': means[1]}
