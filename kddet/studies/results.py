@@ -106,8 +106,9 @@ def page(study: Study, rows: list[dict]) -> str:
 
 
 def readme_section(studies: list[tuple[Study, list[dict]]]) -> str:
-    """The tables for the README: every study, and where and when it was measured."""
-    parts = [f'**{study.title}** ({_provenance(rows)}; [page](docs/results/{study.name}.md))\n\n{table(gains(rows))}'
+    """The tables for the README, folded: every study, and where and when it was measured."""
+    parts = [f'<details><summary><b>{study.title}</b></summary>\n\n{_provenance(rows)}; what it says: '
+             f'[docs/results/{study.name}.md](docs/results/{study.name}.md)\n\n{table(gains(rows))}\n\n</details>'
              for study, rows in studies]
     return '\n\n'.join(parts)
 
