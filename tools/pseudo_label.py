@@ -1,0 +1,62 @@
+"""Label pictures with a trained detector: its detections above a threshold, as a COCO json. Interrupted, it goes on."""
+import argparse
+
+import torch
+from mmengine.config import DictAction
+from mmengine.registry import MODELS, init_default_scope
+
+from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
+from kddet.classes import checkpoint_classes, config_classes
+from kddet.cli import main_guard
+from kddet.config import load_config, student_config
+from kddet.datasets.pseudo_labels import Progress, PseudoLabels, category_ids, detect, pictures_of
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='of the detector, the teacher; a distillation config stands for its student')
+    parser.add_argument('checkpoint', help='its weights')
+    parser.add_argument('--images', help='folder of pictures; with --ann, the folder that its file names start from')
+    parser.add_argument('--ann', help='COCO json that names the pictures; boxes in it are not read')
+    parser.add_argument('--out', required=True, help='COCO json to write')
+    parser.add_argument('--score-thr', type=float, default=0.4, help='detections below are left out (default: 0.4)')
+    parser.add_argument('--drop-empty', action='store_true', help='leave out pictures without a detection')
+    parser.add_argument('--batch-size', type=int, default=8, help='default: %(default)s')
+    parser.add_argument('--workers', type=int, default=2, help='that load pictures (default: %(default)s)')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    if not 0 <= args.score_thr <= 1 or args.batch_size < 1 or args.workers < 0:
+        raise ValueError(f'--score-thr {args.score_thr} must be between 0 and 1, --batch-size {args.batch_size} 1 or '
+                         f'more, --workers {args.workers} 0 or more')
+    cfg = student_config(load_config(args.config))
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    folder, pictures = pictures_of(args.images, args.ann)
+    file = local_copy(args.checkpoint)
+    checkpoint = load_checkpoint(file)
+    classes = checkpoint_classes(checkpoint) or config_classes(cfg)
+    if classes is None:
+        raise ValueError(f'neither {args.checkpoint} nor {args.config} says which classes the detector has')
+    ids = category_ids(classes, args.ann)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    detector = MODELS.build(cfg.model)
+    print(load_weights(detector, student_weights(checkpoint), name=args.checkpoint))
+    labels = PseudoLabels(args.out, dict(checkpoint_sha256=file_hash(file), score_thr=args.score_thr,
+                                         images=len(pictures), first=pictures[0]['file_name']))
+    todo = [picture for picture in pictures if picture['id'] not in labels.done]
+    progress = Progress(len(pictures), len(labels.done))
+    for found in detect(detector.to(args.device).eval(), cfg.test_dataloader.dataset.pipeline, folder, todo,
+                        score_thr=args.score_thr, batch_size=args.batch_size, workers=args.workers):
+        labels.add(found)
+        progress.step()
+    content = labels.write(classes, ids, pictures, keep_empty=not args.drop_empty)
+    print(f'{args.out}: {len(content["annotations"])} boxes on {len(content["images"])} of {len(pictures)} images')
+
+
+if __name__ == '__main__':
+    main_guard(main)
