@@ -3,6 +3,7 @@ STACK ?= openmmlab
 VENV_openmmlab = .venv
 VENV_onedl = .venv-onedl
 BIN = $(VENV_$(STACK))/bin
+PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses 8
 # the first Python from 3.10 to 3.12 that runs
 PYTHON ?= $(or $(shell for p in python3 python3.11 python3.12 python3.10; do \
 	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; \
@@ -24,11 +25,11 @@ quickstart: setup  ## teacher, plain student and distilled student on digits, co
 
 test: setup  ## lint and the whole test suite
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -q -m 'not slow'
-	@$(BIN)/python -m pytest -q -m slow
+	@$(PYTEST) -m 'not slow'
+	@$(PYTEST) -m slow
 
-test-fast: setup  ## the fast tests alone (under two minutes on 2 cores)
-	@$(BIN)/python -m pytest -q -m 'not slow'
+test-fast: setup  ## the fast tests alone (about two minutes on 2 cores)
+	@$(PYTEST) -m 'not slow'
 
 test-stacks:  ## the whole test suite on both stacks
 	@$(MAKE) --no-print-directory test STACK=openmmlab
