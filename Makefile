@@ -28,7 +28,7 @@ test: setup  ## lint and the whole test suite
 	@$(PYTEST) -m 'not slow'
 	@$(PYTEST) -m slow
 
-test-fast: setup  ## the fast tests alone (about two minutes on 2 cores)
+test-fast: setup  ## the fast tests alone (under two minutes on 2 cores)
 	@$(PYTEST) -m 'not slow'
 
 test-stacks:  ## the whole test suite on both stacks
