@@ -42,11 +42,11 @@ def check_stages(student: Any, teacher: Any) -> None:
         if type(head)._bbox_forward not in (StandardRoIHead._bbox_forward, CascadeRoIHead._bbox_forward):
             raise ValueError(f'{type(head).__name__} of {type(detector).__name__} scores RoIs with more than an '
                              'extractor and a box head; kddet runs those of StandardRoIHead and CascadeRoIHead')
-        stages.append(len(extractor_taps(detector)))
+        stages.append(extractor_taps(detector))
     _check_sampling(student.roi_head)
     if stages[0] != stages[1]:
-        raise ValueError(f"the student's RoI head has {stages[0]} stages, the teacher's {stages[1]}; every stage is "
-                         'compared on its own RoIs, so the numbers must agree')
+        raise ValueError(f"the student's RoI head has {len(stages[0])} stages, the teacher's {len(stages[1])}; every "
+                         'stage is compared on its own RoIs, so the numbers must agree')
 
 
 def recorded_rois(records: Records, taps: Sequence[str]) -> list[Tensor]:

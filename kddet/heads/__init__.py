@@ -9,6 +9,8 @@ from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from torch import nn
 
+from kddet.rois import check_stages
+
 from .anchor import AnchorReader, RPNReader
 from .atss import ATSSReader
 from .base import Classification, HeadReader, Regression, same_code
@@ -88,13 +90,9 @@ def _dense_reader(name: str, tap: str, student: Any, teacher: Any) -> DenseReade
 
 
 def _roi_readers(student: Any, teacher: Any) -> list[HeadReader]:
+    check_stages(student, teacher)
     heads = student.roi_head.bbox_head, teacher.roi_head.bbox_head
-    cascades = [isinstance(head, nn.ModuleList) for head in heads]
-    lengths = [len(head) if cascade else 1 for head, cascade in zip(heads, cascades)]
-    if lengths[0] != lengths[1] or cascades[0] != cascades[1]:
-        raise ValueError(f"the student's RoI head has {lengths[0]} stages, the teacher's {lengths[1]}; every stage is "
-                         'compared on its own RoIs, so the numbers must agree')
-    if not cascades[0]:
+    if not isinstance(heads[0], nn.ModuleList):
         return [_roi_reader('roi_head.bbox_head', *heads)]
     weights = student.roi_head.stage_loss_weights
     return [_roi_reader(f'roi_head.bbox_head.{stage}', *pair, stage, weights[stage])
