@@ -1,7 +1,9 @@
 """Tiny detectors made from MMDet's own configs, and toy batches: for tests, quick configs and benchmarks."""
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,6 +94,22 @@ def toy_samples(boxes: Sequence[Sequence[Sequence[float]]] = (((8, 8, 40, 56), (
                                  scale_factor=(1.0, 1.0)))
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)
+
+
+def training_step(model: Any, batch: dict | None = None, seed: int = 7) -> tuple[dict, dict[str, Tensor]]:
+    """The log of one training step on a batch, :func:`toy_samples` by default, and the gradients of the student.
+
+    Args:
+        model: a Distiller, or a plain detector.
+        seed: set before the step, for the samplers.
+    """
+    model.train()
+    torch.manual_seed(seed)
+    data = model.data_preprocessor(copy.deepcopy(batch or toy_samples()), True)
+    loss, log = model.parse_losses(model(**data, mode='loss'))
+    loss.backward()
+    return log, {name: parameter.grad.clone() for name, parameter in getattr(model, 'student', model).named_parameters()
+                 if parameter.grad is not None}
 
 
 def _box_masks(boxes: Sequence[Sequence[float]], size: tuple[int, int]) -> BitmapMasks:

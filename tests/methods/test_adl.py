@@ -1,4 +1,3 @@
-import copy
 
 import pytest
 import torch
@@ -8,6 +7,7 @@ from kddet import AdaptiveDistillation, Distiller, Recorder
 from kddet.losses import adaptive_distillation_loss
 from kddet.losses.adaptive_distillation import adaptive_weight
 from kddet.testing import CONFIGS, tiny_detector, toy_samples
+from kddet.testing import training_step as step
 
 FAMILIES = sorted(CONFIGS)
 SUFFIXES = {'faster-rcnn': ['_rpn', '_roi'], 'mask-rcnn': ['_rpn', '_roi'],
@@ -20,16 +20,6 @@ def distiller(family, **options):
                       dict(adl=dict(type='kddet.AdaptiveDistillation', **options)))
     model.init_weights()
     return model
-
-
-def step(model, batch=None):
-    model.train()
-    torch.manual_seed(7)
-    data = model.data_preprocessor(copy.deepcopy(batch or toy_samples()), True)
-    loss, log = model.parse_losses(model(**data, mode='loss'))
-    loss.backward()
-    return log, {name: p.grad.clone() for name, p in getattr(model, 'student', model).named_parameters()
-                 if p.grad is not None}
 
 
 @pytest.mark.parametrize('family', FAMILIES)

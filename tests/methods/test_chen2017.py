@@ -9,6 +9,7 @@ from torch import nn
 from kddet import Chen2017, Distiller, Recorder, TeacherBoundedRegression, WeightedClassification
 from kddet.losses import teacher_bounded_l2_loss, weighted_soft_binary_cross_entropy, weighted_soft_cross_entropy
 from kddet.testing import CONFIGS, tiny_detector, toy_samples
+from kddet.testing import training_step as step
 
 FAMILIES = sorted(CONFIGS)
 SUFFIXES = {'faster-rcnn': ['_rpn', '_roi'], 'mask-rcnn': ['_rpn', '_roi'],
@@ -21,18 +22,6 @@ def distiller(family, student=None, **methods):
                                                              checkpoint=None), methods)
     model.init_weights()
     return model
-
-
-def step(model, batch=None, seed=7):
-    """Loss dict, log and the student's gradients of one training step."""
-    model.train()
-    torch.manual_seed(seed)
-    data = model.data_preprocessor(copy.deepcopy(batch or toy_samples()), True)
-    losses = model(**data, mode='loss')
-    loss, log = model.parse_losses(losses)
-    loss.backward()
-    detector = getattr(model, 'student', model)
-    return log, {name: p.grad.clone() for name, p in detector.named_parameters() if p.grad is not None}
 
 
 def plain(family):

@@ -10,6 +10,7 @@ from kddet import Distiller, FineGrainedImitation, Recorder
 from kddet.losses import imitation_loss
 from kddet.masks import fine_grained_masks
 from kddet.testing import CONFIGS, tiny_detector, toy_samples
+from kddet.testing import training_step as step
 
 FAMILIES = sorted(CONFIGS)
 
@@ -27,16 +28,6 @@ def distiller(family, teacher_width=16, **options):
     model = Distiller(tiny_detector(family), teacher, dict(fgfi=dict(type='kddet.FineGrainedImitation', **options)))
     model.init_weights()
     return model
-
-
-def step(model, batch=None):
-    model.train()
-    torch.manual_seed(7)
-    data = model.data_preprocessor(copy.deepcopy(batch or toy_samples()), True)
-    loss, log = model.parse_losses(model(**data, mode='loss'))
-    loss.backward()
-    return log, {name: p.grad.clone() for name, p in getattr(model, 'student', model).named_parameters()
-                 if p.grad is not None}
 
 
 def masks_of(model, batch):
