@@ -5,6 +5,7 @@ check_host()
 
 from .adapters import Adapter  # noqa: E402
 from .checkpoint import load_checkpoint  # noqa: E402
+from .datasets import UnlabelledDataset  # noqa: E402
 from .distiller import Distiller  # noqa: E402
 from .hooks import LossWeightHook  # noqa: E402
 from .losses import HintLoss  # noqa: E402
@@ -18,13 +19,14 @@ from .methods import (  # noqa: E402
     WeightedClassification,
 )
 from .recorder import Recorder, Records  # noqa: E402
-from .registry import HOOKS, MODELS  # noqa: E402
+from .registry import DATASETS, HOOKS, MODELS  # noqa: E402
 from .safe_pickle import allow_mmengine_objects  # noqa: E402
 from .teacher import FrozenTeacher  # noqa: E402
 
 __version__ = '0.1.0'
-__all__ = ['Adapter', 'AdaptiveDistillation', 'Chen2017', 'DistillMethod', 'Distiller', 'FineGrainedImitation',
-           'FrozenTeacher', 'HOOKS', 'HintLearning', 'HintLoss', 'LossWeightHook', 'MODELS', 'Recorder', 'Records',
-           'TeacherBoundedRegression', 'WeightedClassification', 'load_checkpoint']
+__all__ = ['Adapter', 'AdaptiveDistillation', 'Chen2017', 'DATASETS', 'DistillMethod', 'Distiller',
+           'FineGrainedImitation', 'FrozenTeacher', 'HOOKS', 'HintLearning', 'HintLoss', 'LossWeightHook', 'MODELS',
+           'Recorder', 'Records', 'TeacherBoundedRegression', 'UnlabelledDataset', 'WeightedClassification',
+           'load_checkpoint']
 
 allow_mmengine_objects()

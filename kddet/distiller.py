@@ -18,6 +18,7 @@ from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
 from kddet.rois import check_stages, extractor_taps, forward_rois, recorded_rois, roi_taps, whole_images
 from kddet.teacher import FrozenTeacher, forward_to
+from kddet.unlabelled import forward_unlabelled, labelled_first
 
 
 @MODELS.register_module()
@@ -62,11 +63,14 @@ class Distiller(BaseDetector):
             batch_data_samples: with ``gt_instances``.
         """
         active = {name: method for name, method in self.methods.items() if method.weight}
+        batch_inputs, batch_data_samples, labelled = labelled_first(batch_inputs, batch_data_samples)
         teacher_records = self._record_teacher(batch_inputs, batch_data_samples, active)
         proposals = extractor_taps(self.student) if roi_taps(teacher_records) else []
         taps = dict.fromkeys([*_taps(active, 'student_taps'), *proposals])
         with Recorder(self.student, taps, 'student') as student_records:
-            losses = dict(self.student.loss(batch_inputs, batch_data_samples))
+            losses = dict(self.student.loss(batch_inputs[:labelled], batch_data_samples[:labelled]))
+        if labelled < len(batch_inputs):
+            forward_unlabelled(self.student, batch_inputs[labelled:], active, student_records)
         if proposals and self.teacher is not None:
             self.teacher.replay(teacher_records, recorded_rois(student_records, proposals))
         _scale(losses, {key: factor for method in active.values()

@@ -29,6 +29,7 @@ class Records(Mapping):
         self._calls: dict[str, list[Call]] = {tap: [] for tap in taps}
         self._owner = owner
         self.features: Pyramid | None = None  # what the heads read, where a RoI head is to run on it later
+        self.unlabelled = 0  # images at the end of the batch that the student's own losses did not see
 
     def add(self, tap: str, call: Call) -> None:
         self._calls[tap].append(call)
@@ -70,6 +71,19 @@ class Records(Mapping):
         """Append the calls of another forward of the same model."""
         for tap, calls in other._calls.items():
             self._calls[tap].extend(calls)
+
+    def append_unlabelled(self, other: Records, count: int) -> None:
+        """Append images that were forwarded without labels to the batch of every tap that they came by.
+
+        Args:
+            other: of the same model, in whose forward no loss was called.
+            count: how many images they are.
+        """
+        self.unlabelled = count
+        for tap, calls in self._calls.items():
+            if other[tap]:
+                self._calls[tap] = [_joined(tap, self._unchanged(tap, own), other._unchanged(tap, more))
+                                    for own, more in zip(calls, other[tap], strict=True)]
 
     def _unchanged(self, tap: str, call: Call) -> Any:
         value = _value(tap, call.args, call.output)
@@ -148,6 +162,20 @@ def module_of(tap: str) -> str:
 
 def _value(tap: str, args: tuple, output: Any) -> Any:
     return args[0] if tap.endswith(INPUT) else output
+
+
+def _joined(tap: str, own: Any, more: Any) -> Call:
+    value = _concatenated(own, more)
+    taken, given = ((value,), None) if tap.endswith(INPUT) else ((), value)
+    return Call(taken, {}, given, _versions(value))
+
+
+def _concatenated(own: Any, more: Any) -> Any:
+    if isinstance(own, Tensor):
+        return torch.cat([own, more])
+    if isinstance(own, (tuple, list)):
+        return tuple(_concatenated(*pair) for pair in zip(own, more, strict=True))
+    return own
 
 
 def _versions(value: Any) -> tuple[int, ...]:

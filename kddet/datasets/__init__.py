@@ -1,4 +1,5 @@
-"""Data sets that need no download."""
+"""Data sets: digits, which needs no download, and pictures without ground truth."""
 from .digits import make_digits
+from .unlabelled import UnlabelledDataset
 
-__all__ = ['make_digits']
+__all__ = ['UnlabelledDataset', 'make_digits']

@@ -184,3 +184,21 @@ def _coco(path: str | Path | None) -> dict:
     if not isinstance(content, dict) or not isinstance(content.get('images'), list):
         raise ValueError(f'{path} is no COCO json: it has no list of images')
     return content
+
+
+def check_pseudo_labels(path: str | Path, classes: Sequence[str]) -> None:
+    """See that a json was written by :meth:`PseudoLabels.write`, box by box, for these classes.
+
+    Raises:
+        FileNotFoundError, ValueError: it was not.
+    """
+    content = _coco(path)
+    scoreless = sum('score' not in box for box in content.get('annotations', ()))
+    if 'checkpoint_sha256' not in content.get('info', {}) or scoreless:
+        what = f'{scoreless} of its boxes have no score' if scoreless else 'it names no checkpoint'
+        raise ValueError(f'{path} does not hold pseudo labels ({what}), and ground truth of unlabelled pictures is not '
+                         'used; write them with tools/pseudo_label.py, or set use_hard_loss=False')
+    known = [entry['name'] for entry in content.get('categories', ())]
+    if missing := [name for name in classes if name not in known]:
+        raise ValueError(f'the classes {", ".join(missing)} of the data set are not among those of {path} '
+                         f'({", ".join(known)}); give metainfo=dict(classes=...) as in the labelled data set')

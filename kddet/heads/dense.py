@@ -47,7 +47,7 @@ class DenseReader(HeadReader):
 
     def classification(self, student: Records, teacher: Records) -> Classification:
         scores, width = student.pyramid(self.tap, 0), self.head.cls_out_channels
-        assigned = self.assigned(student)
+        assigned = self.of_all_images(student, self.assigned(student))
         weights = self.paired(scores, assigned.weights)
         return Classification(
             rows(scores, width), self.teacher_rows(teacher.pyramid(self.tap, 0), scores, width), assigned.labels,
@@ -56,7 +56,7 @@ class DenseReader(HeadReader):
 
     def regression(self, student: Records, teacher: Records) -> Regression:
         own, other = student.pyramid(self.tap, 1), teacher.pyramid(self.tap, 1)
-        labels = self.assigned(student).labels
+        labels = self.of_all_images(student, self.assigned(student)).labels
         positive = self.positives(labels)
         paired = self.paired(own, torch.ones_like(labels, dtype=torch.float32))[positive]
         return self.boxes(student, own, other, positive, paired)
@@ -68,6 +68,21 @@ class DenseReader(HeadReader):
         weights = [argument(call, 2, 'weight') for call in calls]
         self.check_rows(student, sum(label.numel() for label in labels))
         return Assigned(torch.cat(labels), torch.cat(weights), calls[0].kwargs['avg_factor'])
+
+    def of_all_images(self, student: Records, assigned: Assigned) -> Assigned:
+        """With the rows of unlabelled images, at the end of each level: labelled background, of weight 1."""
+        if not student.unlabelled:
+            return assigned
+        maps = student.pyramid(self.tap, 0)
+        unlabelled = [student.unlabelled * level[0].numel() // self.head.cls_out_channels for level in maps]
+        labelled = [(len(level) - student.unlabelled) * count // student.unlabelled
+                    for level, count in zip(maps, unlabelled)]
+
+        def filled(values: Tensor, fill: float) -> Tensor:
+            return torch.cat([part for level, count in zip(values.split(labelled), unlabelled)
+                              for part in (level, values.new_full((count,), fill))])
+        return assigned._replace(labels=filled(assigned.labels, self.head.num_classes),
+                                 weights=filled(assigned.weights, 1))
 
     def boxes(self, student: Records, own: Pyramid, other: Pyramid, positive: Tensor, paired: Tensor) -> Regression:
         """Boxes of the positives.
@@ -131,7 +146,7 @@ class DenseReader(HeadReader):
 
     def check_rows(self, student: Records, count: int) -> None:
         maps = student.pyramid(self.tap, 0)
-        expected = sum(level.numel() for level in maps) // self.head.cls_out_channels
+        expected = sum(level[student.unlabelled:].numel() for level in maps) // self.head.cls_out_channels
         if count != expected:
             raise ValueError(f'{self.tap} ({type(self.head).__name__}) computed its loss over {count} rows, its maps '
                              f'have {expected}; kddet cannot tell which row is which')

@@ -37,6 +37,8 @@ class AdaptiveDistillation(HeadMethod):
         loss_weight: of the term; the authors' is 1.
     """
 
+    reads_labels = False
+
     def __init__(self, beta: float = 1.5, gamma: float = 1.0, form: str = 'paper', alpha: float = 0.5,
                  temperature: float = 1.0, detach_weight: bool = False, heads: Sequence[str] | None = None,
                  loss_weight: float = 1.0) -> None:

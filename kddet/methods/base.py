@@ -23,6 +23,7 @@ class DistillMethod(BaseModule):
 
     student_taps: Sequence[str] = ()
     teacher_taps: Sequence[str] = ()
+    reads_labels = True  # of every image of the batch; if not, images that are unlabelled may come with the rest
     compares_classes = False  # reads the teacher's scores class by class, so that both must have the same classes
 
     def __init__(self, loss_weight: float = 1.0, init_cfg: dict | None = None) -> None:

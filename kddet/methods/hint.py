@@ -36,6 +36,8 @@ class HintLearning(DistillMethod):
         loss_weight: the paper's :math:`\gamma`.
     """
 
+    reads_labels = False
+
     def __init__(self, tap: str = 'neck', teacher_tap: str | None = None, levels: Sequence[int] | None = None,
                  adapter: dict | None = dict(kernel_size=1), loss: dict = dict(type='kddet.HintLoss', norm='l2'),
                  resize: str = 'interpolate', loss_weight: float = 0.5) -> None:

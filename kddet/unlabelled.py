@@ -1,0 +1,56 @@
+"""Images of a batch that the student's own losses leave out: they teach through the teacher's outputs alone."""
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from kddet.recorder import Recorder, Records
+from kddet.rois import roi_taps
+from kddet.teacher import forward_to
+
+USE_HARD_LOSS = 'use_hard_loss'  # meta information of a data sample; images without it are labelled
+
+
+def labelled_first(inputs: Tensor, samples: list) -> tuple[Tensor, list, int]:
+    """A batch with its unlabelled images at its end, and how many are labelled.
+
+    Args:
+        inputs: ``(N, 3, H, W)``.
+        samples: N data samples; those whose meta information says ``use_hard_loss=False`` are unlabelled.
+
+    Raises:
+        ValueError: all are unlabelled.
+    """
+    labelled = [index for index, sample in enumerate(samples) if sample.metainfo.get(USE_HARD_LOSS, True)]
+    if len(labelled) == len(samples):
+        return inputs, samples, len(samples)
+    if not labelled:
+        raise ValueError(f'none of the {len(samples)} images of a batch is labelled, and the student has a loss of its '
+                         "own; mix them with MMDet's MultiSourceSampler, source_ratio=[1, 1]")
+    order = [*labelled, *(index for index in range(len(samples)) if index not in set(labelled))]
+    return inputs[order], [samples[index] for index in order], len(labelled)
+
+
+def forward_unlabelled(student: Any, inputs: Tensor, methods: dict, records: Records) -> None:
+    """Forward images without labels through the student and append them to what was recorded of the labelled ones.
+
+    They are a batch of their own for the student's batch norm.
+
+    Args:
+        inputs: ``(U, 3, H, W)``.
+        methods: the active ones, by name.
+        records: of the student's own loss forward on the labelled images.
+
+    Raises:
+        ValueError: a method reads labels of every image, or the RoI head, which has no RoIs to run on.
+    """
+    for name, method in methods.items():
+        reads = 'the labels of every image' if method.reads_labels else \
+            'the RoI head, which samples by labels,' if roi_taps(method.student_taps) else None
+        if reads:
+            raise ValueError(f'method {name!r} ({type(method).__name__}) reads {reads} and cannot be used with '
+                             'use_hard_loss=False; leave it on, or choose other `heads` or taps')
+    with Recorder(student, records, 'student') as unlabelled:
+        forward_to(student, inputs, records)
+    records.append_unlabelled(unlabelled, len(inputs))
