@@ -69,7 +69,7 @@ def summarise(runs: dict[str, Run], minutes: float) -> dict:
     for name, run in runs.items():
         parameters, flops = parameters_and_flops(run)
         rows[name] = dict(parameters=parameters, flops=flops, **run.result['measures'],
-                          seconds=run.result['seconds'], epochs=run.max_epochs,
+                          seconds=run.result['seconds'], epochs=run.length,
                           checkpoint=str(run.checkpoint), checkpoint_sha256=run.result['checkpoint_hash'])
     return dict(models=rows, seed=SEED, minutes_of_this_start=round(minutes, 1),
                 date=time.strftime('%Y-%m-%d'), **environment())

@@ -50,7 +50,7 @@ class Progress:
               flush=True)
 
     def _share(self) -> float:
-        return sum(run.progress * run.max_epochs for run in self.runs) / sum(run.max_epochs for run in self.runs)
+        return sum(run.progress for run in self.runs) / len(self.runs)
 
 
 def main() -> None:

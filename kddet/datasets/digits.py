@@ -16,11 +16,15 @@ SMALLEST = 14  # pixels
 LARGEST = 0.4  # of the canvas side
 FEWEST, MOST = 2, 8  # digits a picture
 MOST_COVERED = 0.3  # share of a digit's box that a later digit may hide
+LABELLED_SHARE = 0.1  # of the training pictures, for semi-supervised training
 VALIDATION_SHARE = 0.25  # of the handwritten samples, never seen in training
 
 
 def make_digits(out: str | Path, *, train: int = 800, val: int = 200, size: int = 160, seed: int = 0) -> None:
     """Write ``{train,val}/*.jpg`` and ``instances_{train,val}.json`` below ``out``; the same bytes for the same seed.
+
+    For semi-supervised training, the first tenth of the training pictures is in ``instances_labelled.json`` too, and
+    the rest in ``instances_unlabelled.json``, which has no boxes.
 
     Args:
         out: folder of the data set, created if need be.
@@ -55,6 +59,11 @@ def _write_split(out: Path, split: str, count: int, size: int, glyphs: np.ndarra
     content = dict(info=dict(description=f'kddet digits, {split}'), images=images, annotations=annotations,
                    categories=categories)
     (out / f'instances_{split}.json').write_text(json.dumps(content))
+    if split == 'train':
+        cut = max(1, round(count * LABELLED_SHARE))
+        labelled = dict(content, images=images[:cut], annotations=[a for a in annotations if a['image_id'] <= cut])
+        (out / 'instances_labelled.json').write_text(json.dumps(labelled))
+        (out / 'instances_unlabelled.json').write_text(json.dumps(dict(content, images=images[cut:], annotations=[])))
 
 
 def _picture(size: int, glyphs: np.ndarray, labels: np.ndarray, random: np.random.Generator):

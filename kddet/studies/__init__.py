@@ -1,5 +1,5 @@
 """How every comparison of this project is run: paired seeds, one row a run, tables made from the rows alone."""
-from .runs import Run, execute
+from .runs import PseudoLabelling, Run, execute
 from .study import Study, write_rows
 
-__all__ = ['Run', 'Study', 'execute', 'write_rows']
+__all__ = ['PseudoLabelling', 'Run', 'Study', 'execute', 'write_rows']

@@ -42,11 +42,16 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        return self.work_dir / f'epoch_{self.max_epochs}.pth'
+        return self.work_dir / f'{self.unit}_{self.length}.pth'
 
     @property
-    def max_epochs(self) -> int:
-        return self.cfg.train_cfg.max_epochs
+    def unit(self) -> str:
+        """What the training is counted in, as MMEngine's checkpoints are named by it: 'epoch' or 'iter'."""
+        return 'iter' if 'max_iters' in self.cfg.train_cfg else 'epoch'
+
+    @property
+    def length(self) -> int:
+        return self.cfg.train_cfg[f'max_{self.unit}s']
 
     @property
     def finished(self) -> bool:
@@ -66,8 +71,8 @@ class Run:
         """Share of the training that is done, 0 to 1."""
         if self.finished:
             return 1.0
-        epochs = [entry['epoch'] for entry in self.log() if 'epoch' in entry] if self._config_is_ours() else []
-        return max(epochs, default=0) / (self.max_epochs + 1)
+        done = [entry[self.unit] for entry in self.log() if self.unit in entry] if self._config_is_ours() else []
+        return max(done, default=0) / (self.length + 1)
 
     def start(self, threads: int, gpu: str | None = None) -> subprocess.Popen:
         """Start or go on, in a child process with its output in ``work_dir/output.log``."""
@@ -83,27 +88,23 @@ class Run:
                                filter(None, (str(REPOSITORY), os.environ.get('PYTHONPATH')))))
         if gpu is not None:
             environment['CUDA_VISIBLE_DEVICES'] = gpu
-        command = [sys.executable, str(REPOSITORY / 'tools/train.py'), str(self.config_file),
-                   '--work-dir', str(self.work_dir), '--resume']
         with (self.work_dir / 'output.log').open('ab') as output:
-            return subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT,
+            return subprocess.Popen(self.command(), env=environment, stdout=output, stderr=subprocess.STDOUT,
                                     preexec_fn=_end_with_parent)
 
+    def command(self) -> list[str]:
+        """What to run in the child process."""
+        return [sys.executable, str(REPOSITORY / 'tools/train.py'), str(self.config_file),
+                '--work-dir', str(self.work_dir), '--resume']
+
     def finish(self, peak_memory: int) -> None:
-        """Write ``result.json`` from the log of a run that has ended well.
+        """Write ``result.json`` of a run that has ended well.
 
         Args:
             peak_memory: of the process in MiB; on a GPU, the GPU's own figure is taken instead.
         """
-        entries = list(self.log())
-        measured = self._evaluations()
-        times = sorted((entry['iter'], entry['time']) for entry in entries if 'iter' in entry and 'time' in entry)
-        starts = [0, *(step for step, _ in times)]
         result = dict(
-            measures=measured[self.max_epochs],
-            curve=[[epoch, measures['mAP']] for epoch, measures in sorted(measured.items())],
-            seconds=round(sum(time * (step - start) for start, (step, time) in zip(starts, times)), 1),
-            peak_memory=int(max((entry.get('memory', 0) for entry in entries), default=0)) or peak_memory,
+            self.figures(peak_memory),
             checkpoint_hash=file_hash(self.checkpoint),
             after=self._after(),
             environment=environment(),
@@ -111,6 +112,18 @@ class Run:
         temporary = self.work_dir / '.result.json'
         temporary.write_text(json.dumps(result))
         temporary.replace(self.work_dir / 'result.json')
+
+    def figures(self, peak_memory: int) -> dict:
+        """What was measured, from the log."""
+        entries = list(self.log())
+        measured = self._evaluations()
+        times = sorted((entry['iter'], entry['time']) for entry in entries if 'iter' in entry and 'time' in entry)
+        starts = [0, *(step for step, _ in times)]
+        return dict(
+            measures=measured[self.length],
+            curve=[[step, measures['mAP']] for step, measures in sorted(measured.items())],
+            seconds=round(sum(time * (step - start) for start, (step, time) in zip(starts, times)), 1),
+            peak_memory=int(max((entry.get('memory', 0) for entry in entries), default=0)) or peak_memory)
 
     def log(self) -> Iterator[dict]:
         """Entries of MMEngine's json log, those of a later start in place of an earlier one's."""
@@ -125,7 +138,7 @@ class Run:
         yield from entries.values()
 
     def _evaluations(self) -> dict[int, dict]:
-        """COCO's measures after each epoch that was evaluated; 0 where nothing at all was detected."""
+        """COCO's measures after each epoch or iteration that was evaluated; 0 where nothing at all was detected."""
         return {entry['step']: dict.fromkeys(MEASURES, 0.0) | {
             key.removeprefix('coco/bbox_'): value for key, value in entry.items() if key.startswith('coco/bbox_mAP')
             and not key.endswith('copypaste')} for entry in self.log() if 'iter' not in entry}
@@ -136,9 +149,10 @@ class Run:
         MMEngine saves before it evaluates and does not evaluate on resuming; and it names the newest checkpoint in
         a file of its own that may be behind.
         """
-        evaluated = self.max_epochs in self._evaluations()
+        evaluated = self.length in self._evaluations()
         newest = None
-        for path in sorted(self.work_dir.glob('epoch_*.pth'), key=lambda path: int(path.stem[6:]), reverse=True):
+        for path in sorted(self.work_dir.glob(f'{self.unit}_*.pth'),
+                           key=lambda path: int(path.stem.rpartition('_')[2]), reverse=True):
             if newest is None and (path != self.checkpoint or evaluated) and _is_whole(path):
                 newest = path
             elif newest is None:
@@ -165,6 +179,33 @@ class Run:
 
     def _config_is_ours(self) -> bool:
         return self.config_file.is_file() and self.config_file.read_text() == self._config_text
+
+
+class PseudoLabelling(Run):
+    """Pseudo labels by the first run of ``after``, in place of a training; ``cfg`` has ``images``, ``ann``, ``score_thr``.
+    """
+
+    unit, length = 'labelling', 1
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.work_dir / 'pseudo.json'
+
+    @property
+    def progress(self) -> float:
+        return float(self.finished)
+
+    def command(self) -> list[str]:
+        teacher = self.after[0]
+        return [sys.executable, str(REPOSITORY / 'tools/pseudo_label.py'), str(teacher.config_file),
+                str(teacher.checkpoint), '--images', self.cfg.images, '--ann', self.cfg.ann,
+                '--score-thr', str(self.cfg.score_thr), '--out', str(self.checkpoint), '--workers', '0']
+
+    def figures(self, peak_memory: int) -> dict:
+        return dict(boxes=len(json.loads(self.checkpoint.read_text())['annotations']))
+
+    def _mend(self) -> None:
+        """The tool goes on by itself."""
 
 
 def execute(runs: list[Run], *, jobs: int, report) -> None:

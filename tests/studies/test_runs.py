@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from kddet.checkpoint import load_checkpoint
-from kddet.studies import Run, execute
+from kddet.studies import PseudoLabelling, Run, execute
 from kddet.studies.study import write_rows
 
 pytestmark = pytest.mark.slow
@@ -40,6 +41,25 @@ def test_a_run_is_trained_once_and_leaves_its_figures(run, tmp_path):
         write_rows([run], tmp_path / 'rows.jsonl')
     (row,) = map(json.loads, (tmp_path / 'rows.jsonl').read_text().splitlines())
     assert row['commit'] and row['versions']['torch'] and row['measures'] == run.result['measures']
+
+
+def test_iterations_and_pseudo_labels(run, digits, tmp_path):
+    """A teacher counted in iterations labels pictures; once, and with its figures."""
+    run.cfg.merge_from_dict({
+        'train_cfg': dict(_delete_=True, type='IterBasedTrainLoop', max_iters=2, val_interval=2),
+        'param_scheduler': [], 'default_hooks.logger.log_metric_by_epoch': False, 'log_processor.by_epoch': False,
+        'default_hooks.checkpoint': dict(type='CheckpointHook', by_epoch=False, interval=1),
+        'train_dataloader.sampler': dict(_delete_=True, type='InfiniteSampler')})
+    wanted = dict(images=str(digits / 'train'), ann=str(digits / 'instances_unlabelled.json'), score_thr=0.0)
+    labels = PseudoLabelling('labels', tmp_path / 'labels', Config(wanted), after=(run,))
+    execute([run, labels], jobs=1, report=lambda running: None)
+    assert run.finished and run.result['curve'][0][0] == 2 and run.checkpoint.name == 'iter_2.pth'
+    content = json.loads(labels.checkpoint.read_text())
+    assert labels.finished and labels.progress == 1 and labels.result['boxes'] == len(content['annotations'])
+    assert content['info']['checkpoint_sha256'] == run.result['checkpoint_hash']
+    write_rows([run, labels], tmp_path / 'rows.jsonl')
+    (row,) = map(json.loads, (tmp_path / 'rows.jsonl').read_text().splitlines())
+    assert row['iters'] == 2
 
 
 def test_another_config_is_another_run(run):

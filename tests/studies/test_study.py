@@ -57,6 +57,47 @@ def test_baseline_and_variant_differ_in_the_model_and_hooks_alone(study, tmp_pat
     assert baseline.train_cfg.max_epochs == 3 and by_name['retinanet teacher'].train_cfg.max_epochs == 5
 
 
+SEMI = '''
+title: A title
+question: A question?
+pairs:
+  retinanet:
+    teacher: configs/digits/retinanet_r18-half_fpn_800i_digits-labelled.py
+    student: configs/digits/retinanet_r18-quarter_fpn_500i_digits-labelled.py
+    pseudo_labels: {images: train, ann: instances_unlabelled.json, score_thr: 0.3}
+variants:
+  labelled:
+    methods: {adl: {type: kddet.AdaptiveDistillation}}
+  pseudo:
+    student: configs/digits/retinanet_r18-quarter_fpn_500i_digits-semi.py
+    methods: {}
+  soft:
+    student: configs/digits/retinanet_r18-quarter_fpn_500i_digits-semi.py
+    options: {train_dataloader.dataset.datasets.1.use_hard_loss: false}
+    methods: {adl: {type: kddet.AdaptiveDistillation}}
+seeds: [0]
+'''
+
+
+def test_pseudo_labels_come_between_the_teacher_and_the_unlabelled_data(tmp_path):
+    (tmp_path / 's.yaml').write_text(SEMI)
+    runs = {run.name: run for run in Study.read(tmp_path / 's.yaml').runs(tmp_path, data_root='/d')}
+    teacher, labels = runs['retinanet teacher'], runs['retinanet pseudo labels']
+    assert labels.after == (teacher,) and teacher.checkpoint.name == 'iter_800.pth'
+    command = ' '.join(labels.command())
+    assert f'{teacher.config_file} {teacher.checkpoint} --images /d/train --ann /d/instances_unlabelled.json' in command
+    assert '--score-thr 0.3' in command
+    assert labels not in runs['retinanet labelled seed 0'].after
+    for name in ('pseudo', 'soft'):
+        run = runs[f'retinanet {name} seed 0']
+        assert run.after[2] is labels
+        source = run.cfg.train_dataloader.dataset.datasets[1]
+        assert source.ann_file == str(labels.checkpoint) and source.data_root == '/d/'
+        assert source.get('use_hard_loss', True) is (name == 'pseudo')
+    assert runs['retinanet pseudo seed 0'].cfg.model.type == 'RetinaNet'  # without methods a plain student
+    assert runs['retinanet soft seed 0'].cfg.model.type == 'kddet.Distiller'
+
+
 def test_data_root_is_moved_everywhere(study, tmp_path):
     cfg = study.runs(tmp_path, '/elsewhere')[1].cfg
     assert cfg.train_dataloader.dataset.data_root == cfg.val_dataloader.dataset.data_root == '/elsewhere/'
