@@ -110,7 +110,7 @@ def test_data_root_is_moved_everywhere(study, tmp_path):
     (('title: A title', 'title: '), 'title is None, it must be a str'),
     (('question: A question?', ''), 'question must be given'),
     (('seeds:', 'published: {source: A paper., gains: {none: {A: 1}}}\nseeds:'), 'published takes source and gains'),
-    (('    hooks:', '    hoks:'), "variant 'ramped' has hoks; it takes methods, options, hooks, pairs"),
+    (('    hooks:', '    hoks:'), "variant 'ramped' has hoks; it takes methods, student, options, hooks, pairs"),
     (('methods: {hint: {type: kddet.HintLearning}}', 'pairs: [retinanett]'), 'has retinanett; .* pairs are retinanet'),
 ])
 def test_wrong_studies_are_refused(tmp_path, change, message):
