@@ -20,7 +20,7 @@ setup:  ## create .venv and install everything (STACK=onedl: the maintained fork
 	@command -v git >/dev/null || { echo 'setup: no git; install it (Debian, Ubuntu: apt install git).' >&2; exit 1; }
 	@$(PYTHON) tools/setup_env.py --stack $(STACK)
 
-quickstart: setup  ## teacher, plain student and distilled student on digits, compared (about 12 minutes on 2 cores)
+quickstart: setup  ## teacher, plain student and distilled student on digits, compared (about 10 minutes on 2 cores)
 	@$(BIN)/python tools/quickstart.py
 
 test: setup  ## lint and the whole test suite
