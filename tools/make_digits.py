@@ -10,6 +10,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', default='data/digits', help='folder to write to (default: %(default)s)')
     parser.add_argument('--train', type=int, default=800, help='training pictures (default: %(default)s)')
     parser.add_argument('--val', type=int, default=200, help='validation pictures (default: %(default)s)')
+    parser.add_argument('--unlabelled', type=int, default=0,
+                        help='pictures for semi-supervised training (default: %(default)s)')
     parser.add_argument('--size', type=int, default=160, help='side of a picture in pixels (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='of everything random (default: %(default)s)')
     return parser.parse_args()
@@ -17,8 +19,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    make_digits(args.out, train=args.train, val=args.val, size=args.size, seed=args.seed)
-    print(f'{args.train} training and {args.val} validation pictures of {args.size} px written to {args.out}')
+    make_digits(args.out, train=args.train, val=args.val, unlabelled=args.unlabelled, size=args.size, seed=args.seed)
+    print(f'{args.train} training, {args.val} validation and {args.unlabelled} unlabelled pictures of {args.size} px '
+          f'written to {args.out}')
 
 
 if __name__ == '__main__':

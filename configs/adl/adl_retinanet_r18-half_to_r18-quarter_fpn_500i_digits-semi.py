@@ -5,6 +5,6 @@ model = dict(
     type='kddet.Distiller',
     student=_base_.model,
     teacher=dict(
-        config='{{ fileDirname }}/../digits/retinanet_r18-half_fpn_800i_digits-labelled.py',
-        checkpoint='work_dirs/retinanet_r18-half_fpn_800i_digits-labelled/iter_800.pth'),
+        config='{{ fileDirname }}/../digits/retinanet_r18-half_fpn_16e_digits.py',
+        checkpoint='work_dirs/retinanet_r18-half_fpn_16e_digits/epoch_16.pth'),
     methods=dict(adl=dict(type='kddet.AdaptiveDistillation')))

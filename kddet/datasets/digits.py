@@ -16,31 +16,33 @@ SMALLEST = 14  # pixels
 LARGEST = 0.4  # of the canvas side
 FEWEST, MOST = 2, 8  # digits a picture
 MOST_COVERED = 0.3  # share of a digit's box that a later digit may hide
-LABELLED_SHARE = 0.1  # of the training pictures, for semi-supervised training
 VALIDATION_SHARE = 0.25  # of the handwritten samples, never seen in training
 
 
-def make_digits(out: str | Path, *, train: int = 800, val: int = 200, size: int = 160, seed: int = 0) -> None:
+def make_digits(out: str | Path, *, train: int = 800, val: int = 200, unlabelled: int = 0, size: int = 160,
+                seed: int = 0) -> None:
     """Write ``{train,val}/*.jpg`` and ``instances_{train,val}.json`` below ``out``; the same bytes for the same seed.
-
-    For semi-supervised training, the first tenth of the training pictures is in ``instances_labelled.json`` too, and
-    the rest in ``instances_unlabelled.json``, which has no boxes.
 
     Args:
         out: folder of the data set, created if need be.
         train, val: number of pictures; the two draw on disjoint handwritten samples.
+        unlabelled: number of pictures for semi-supervised training, of the handwritten samples of training: with
+            ``instances_unlabelled.json``, which has no boxes, and ``instances_unlabelled-truth.json``, which has.
         size: side of the square pictures in pixels.
         seed: of everything random.
     """
-    if train < 1 or val < 1 or size < 3 * SMALLEST:
-        raise ValueError(f'train {train}, val {val}, size {size}: at least 1, 1 and {3 * SMALLEST} are needed')
+    if train < 1 or val < 1 or unlabelled < 0 or size < 3 * SMALLEST:
+        raise ValueError(f'train {train}, val {val}, unlabelled {unlabelled}, size {size}: at least 1, 1, 0 and '
+                         f'{3 * SMALLEST} are needed')
     from sklearn.datasets import load_digits
     samples = load_digits()
     order = np.random.default_rng(seed).permutation(len(samples.target))
     cut = int(len(order) * VALIDATION_SHARE)
-    for offset, (split, count, own) in enumerate((('train', train, order[cut:]), ('val', val, order[:cut]))):
+    splits = ('train', train, order[cut:]), ('val', val, order[:cut]), ('unlabelled', unlabelled, order[cut:])
+    for offset, (split, count, own) in enumerate(splits):
         random = np.random.default_rng([seed, offset])
-        _write_split(Path(out), split, count, size, samples.images[own], samples.target[own], random)
+        if count:
+            _write_split(Path(out), split, count, size, samples.images[own], samples.target[own], random)
 
 
 def _write_split(out: Path, split: str, count: int, size: int, glyphs: np.ndarray, labels: np.ndarray,
@@ -58,12 +60,10 @@ def _write_split(out: Path, split: str, count: int, size: int, glyphs: np.ndarra
     categories = [dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)]
     content = dict(info=dict(description=f'kddet digits, {split}'), images=images, annotations=annotations,
                    categories=categories)
+    if split == 'unlabelled':
+        (out / 'instances_unlabelled-truth.json').write_text(json.dumps(content))
+        content['annotations'] = []
     (out / f'instances_{split}.json').write_text(json.dumps(content))
-    if split == 'train':
-        cut = max(1, round(count * LABELLED_SHARE))
-        labelled = dict(content, images=images[:cut], annotations=[a for a in annotations if a['image_id'] <= cut])
-        (out / 'instances_labelled.json').write_text(json.dumps(labelled))
-        (out / 'instances_unlabelled.json').write_text(json.dumps(dict(content, images=images[cut:], annotations=[])))
 
 
 def _picture(size: int, glyphs: np.ndarray, labels: np.ndarray, random: np.random.Generator):

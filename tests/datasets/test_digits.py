@@ -20,6 +20,17 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     assert len(digest(tmp_path / 'a')) == 6 + 3 + 2
 
 
+def test_unlabelled_pictures_come_without_boxes_and_leave_the_others_as_they_are(tmp_path):
+    make_digits(tmp_path / 'a', train=6, val=3, size=96)
+    make_digits(tmp_path / 'b', train=6, val=3, unlabelled=4, size=96)
+    with_them = digest(tmp_path / 'b')
+    assert digest(tmp_path / 'a').items() <= with_them.items() and len(with_them) == 6 + 3 + 2 + 4 + 2
+    content, truth = (json.loads((tmp_path / f'b/instances_unlabelled{suffix}.json').read_text())
+                      for suffix in ('', '-truth'))
+    assert content['annotations'] == [] and truth['annotations'] and content['images'] == truth['images']
+    assert (tmp_path / 'b/unlabelled' / content['images'][0]['file_name']).is_file()
+
+
 def test_is_what_it_says(tmp_path):
     make_digits(tmp_path, train=60, val=20, size=160)
     for split, count in (('train', 60), ('val', 20)):

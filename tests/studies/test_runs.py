@@ -50,7 +50,7 @@ def test_iterations_and_pseudo_labels(run, digits, tmp_path):
         'param_scheduler': [], 'default_hooks.logger.log_metric_by_epoch': False, 'log_processor.by_epoch': False,
         'default_hooks.checkpoint': dict(type='CheckpointHook', by_epoch=False, interval=1),
         'train_dataloader.sampler': dict(_delete_=True, type='InfiniteSampler')})
-    wanted = dict(images=str(digits / 'train'), ann=str(digits / 'instances_unlabelled.json'), score_thr=0.0)
+    wanted = dict(images=str(digits / 'train'), ann=str(digits / 'instances_train.json'), score_thr=0.0)
     labels = PseudoLabelling('labels', tmp_path / 'labels', Config(wanted), after=(run,))
     execute([run, labels], jobs=1, report=lambda running: None)
     assert run.finished and run.result['curve'][0][0] == 2 and run.checkpoint.name == 'iter_2.pth'

@@ -62,9 +62,9 @@ title: A title
 question: A question?
 pairs:
   retinanet:
-    teacher: configs/digits/retinanet_r18-half_fpn_800i_digits-labelled.py
-    student: configs/digits/retinanet_r18-quarter_fpn_500i_digits-labelled.py
-    pseudo_labels: {images: train, ann: instances_unlabelled.json, score_thr: 0.3}
+    teacher: configs/digits/retinanet_r18-half_fpn_16e_digits.py
+    student: configs/digits/retinanet_r18-quarter_fpn_10e_digits.py
+    pseudo_labels: {images: unlabelled, ann: instances_unlabelled.json, score_thr: 0.3}
 variants:
   labelled:
     methods: {adl: {type: kddet.AdaptiveDistillation}}
@@ -83,9 +83,9 @@ def test_pseudo_labels_come_between_the_teacher_and_the_unlabelled_data(tmp_path
     (tmp_path / 's.yaml').write_text(SEMI)
     runs = {run.name: run for run in Study.read(tmp_path / 's.yaml').runs(tmp_path, data_root='/d')}
     teacher, labels = runs['retinanet teacher'], runs['retinanet pseudo labels']
-    assert labels.after == (teacher,) and teacher.checkpoint.name == 'iter_800.pth'
+    assert labels.after == (teacher,) and teacher.checkpoint.name == 'epoch_16.pth'
     command = ' '.join(labels.command())
-    assert f'{teacher.config_file} {teacher.checkpoint} --images /d/train --ann /d/instances_unlabelled.json' in command
+    assert f'{teacher.config_file} {teacher.checkpoint} --images /d/unlabelled --ann /d/instances_unlabelled.json' in command
     assert '--score-thr 0.3' in command
     assert labels not in runs['retinanet labelled seed 0'].after
     for name in ('pseudo', 'soft'):
