@@ -1,8 +1,5 @@
 """The masks of fine-grained imitation beside a training step of RetinaNet-R50, on the same device, in one run."""
 import argparse
-import statistics
-import time
-from collections.abc import Callable
 
 import torch
 from mmengine.registry import MODELS, init_default_scope
@@ -11,6 +8,7 @@ from kddet.cli import main_guard, quiet
 from kddet.config import load_config
 from kddet.heads.priors import LevelPriors
 from kddet.masks import anchor_sides, batch_fine_grained_masks, near_objects
+from kddet.measure import median_seconds
 from kddet.testing import toy_samples
 
 
@@ -30,21 +28,6 @@ def random_boxes(count: int, height: int, width: int) -> list[list[float]]:
     sides = 16 * (min(height, width) / 32) ** torch.rand(count, 2)
     corner = torch.rand(count, 2) * (torch.tensor([width, height]) - sides)
     return torch.cat([corner, corner + sides], 1).tolist()
-
-
-def median_seconds(measured: dict[str, Callable[[], object]], iters: int, device: str) -> dict[str, float]:
-    """Each in turn, again and again, so that what else the machine does falls on all of them."""
-    times: dict[str, list[float]] = {name: [] for name in measured}
-    for _ in range(iters + 1):
-        for name, call in measured.items():
-            if device != 'cpu':
-                torch.cuda.synchronize()
-            start = time.perf_counter()
-            call()
-            if device != 'cpu':
-                torch.cuda.synchronize()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values[1:]) for name, values in times.items()}
 
 
 def main() -> None:

@@ -41,8 +41,8 @@ class UnlabelledDataset(CocoDataset):
         return super().parse_data_info(raw_data_info)
 
     def filter_data(self) -> list[dict]:
-        if not self.use_hard_loss and self.filter_cfg:
-            self.filter_cfg = dict(self.filter_cfg, filter_empty_gt=False)
+        if not self.use_hard_loss:
+            self.filter_cfg: dict | None = dict(self.filter_cfg or {}, filter_empty_gt=False)
         return super().filter_data()
 
     def prepare_data(self, idx: int) -> Any:

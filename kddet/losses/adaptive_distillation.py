@@ -1,14 +1,27 @@
 """Adaptive distillation loss: KL to the teacher's scores, weighted by how hard a sample is to learn and to mimic."""
 from __future__ import annotations
 
-from mmdet.models.losses.utils import weight_reduce_loss
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from .hint import at_least_float32
 
 FORMS = ('paper', 'code', 'softmax')
 POWER = 1.8  # of the teacher's score in the normaliser, from the authors' configs
+SMALLEST = 1e-12  # weight: below, the power of a gamma under 1 has no slope, where it would have an infinite one
+CHUNK = dict(cpu=2**16, cuda=2**22)  # elements at a time: what a core's cache holds; few launches
+
+
+class AdaptiveSums(NamedTuple):
+    """Sums over all elements, each a float32 scalar (float64 for float64 input); the loss alone has a gradient."""
+    loss: Tensor
+    normalizer: Tensor  # the teacher's scores to the power of 1.8, of foreground classes
+    weight: Tensor  # the adaptive weights
 
 
 def adaptive_distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *, beta: float = 1.5,
@@ -53,33 +66,59 @@ def adaptive_distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *
         >>> adaptive_distillation_loss(logit(0.6), logit(0.9), avg_factor=1)
         tensor(0.1155)
     """
+    sums = adaptive_sums(student_logits, teacher_logits, beta=beta, gamma=gamma, form=form, alpha=alpha,
+                         temperature=temperature, weight=weight, detach_weight=detach_weight)
+    return sums.loss / (sums.normalizer.clamp(min=1) if avg_factor is None else avg_factor)
+
+
+def adaptive_sums(student_logits: Tensor, teacher_logits: Tensor, *, beta: float = 1.5, gamma: float = 1.0,
+                  form: str = 'paper', alpha: float = 0.5, temperature: float = 1.0, weight: Tensor | None = None,
+                  detach_weight: bool = False) -> AdaptiveSums:
+    """The loss before its division, and what a method needs beside it, in one pass over the logits.
+
+    The sigmoid forms run in chunks and keep nothing for the backward pass but the gradient itself. They can be
+    differentiated once.
+    """
     if student_logits.shape != teacher_logits.shape:
         raise ValueError(f"the student's logits are {tuple(student_logits.shape)}, the teacher's "
                          f'{tuple(teacher_logits.shape)}; they must agree')
     if not (gamma >= 0 and temperature > 0):
         raise ValueError(f'gamma is {gamma} and temperature {temperature}; they must be 0 or more, and more than 0')
-    hardness, loss = _hardness_and_term(student_logits, teacher_logits, beta, form, alpha, temperature)
+    _check_form(form)
+    teacher_logits = teacher_logits.detach()
+    if not student_logits.numel():
+        zero = at_least_float32(student_logits).sum()
+        return AdaptiveSums(zero, zero.detach(), zero.detach())
+    if form != 'softmax':
+        options = dict(beta=beta, gamma=gamma, form=form, alpha=alpha, temperature=temperature, detach=detach_weight)
+        return AdaptiveSums(*_SigmoidSums.apply(student_logits, teacher_logits, weight, options))
+    hardness, loss = _softmax_terms(student_logits, teacher_logits, beta, temperature)
     factor = _power(hardness, gamma)
     loss = temperature**2 * (factor.detach() if detach_weight else factor) * loss
-    if avg_factor is None:
-        avg_factor = adaptive_normalizer(teacher_logits, form=form, weight=weight).clamp(min=1)
-    if not loss.numel():
-        return loss.sum()
-    return weight_reduce_loss(loss, weight, 'mean', avg_factor)
+    kept = torch.ones_like(factor) if weight is None else weight
+    return AdaptiveSums((loss * kept).sum(), adaptive_normalizer(teacher_logits, form=form, weight=weight),
+                        (factor.detach() * (kept > 0)).sum())
 
 
+@torch.no_grad()
 def adaptive_weight(student_logits: Tensor, teacher_logits: Tensor, *, beta: float = 1.5, gamma: float = 1.0,
                     form: str = 'paper', temperature: float = 1.0) -> Tensor:
-    """The weight by itself, 0 to 1, of the logits' shape (of the rows for ``'softmax'``)."""
-    return _power(_hardness_and_term(student_logits, teacher_logits, beta, form, 0.5, temperature)[0], gamma)
+    """The weight by itself, 0 to 1, of the logits' shape (of the rows for ``'softmax'``); without a gradient."""
+    _check_form(form)
+    if form == 'softmax':
+        return _power(_softmax_terms(student_logits, teacher_logits, beta, temperature)[0], gamma)
+    scale = 1.0 if form == 'code' else temperature
+    terms = _SigmoidTerms(at_least_float32(student_logits) / scale, at_least_float32(teacher_logits) / scale)
+    return _power(terms.hardness(form, beta), gamma)
 
 
+@torch.no_grad()
 def adaptive_normalizer(teacher_logits: Tensor, *, form: str = 'paper', weight: Tensor | None = None) -> Tensor:
     r"""The authors' denominator, :math:`\sum q^{1.8}`, a soft count of positives; over foreground classes.
 
     Their code counts ignored anchors as well; here what has weight 0 is left out.
     """
-    logits = at_least_float32(teacher_logits.detach())
+    logits = at_least_float32(teacher_logits)
     scores = logits.softmax(1)[:, :-1] if form == 'softmax' else logits.sigmoid()
     scores = scores.pow(POWER)
     if weight is not None:
@@ -87,32 +126,122 @@ def adaptive_normalizer(teacher_logits: Tensor, *, form: str = 'paper', weight: 
     return scores.sum()
 
 
-def _hardness_and_term(student: Tensor, teacher: Tensor, beta: float, form: str, alpha: float,
-                       temperature: float) -> tuple[Tensor, Tensor]:
-    """What the exponential takes, and what is weighted. From logits: finite for any of them."""
-    if form not in FORMS:
-        raise ValueError(f'form is {form!r}, allowed are {list(FORMS)}')
-    student, teacher = at_least_float32(student), at_least_float32(teacher.detach())
-    if form != 'code':
-        student, teacher = student / temperature, teacher / temperature
-    if form == 'softmax':
-        log_p, log_q = student.log_softmax(1), teacher.log_softmax(1)
-        q = log_q.exp()
-        divergence = (q * (log_q - log_p)).sum(1).clamp(min=0)
-        return divergence - beta * (q * log_q).sum(1), divergence
-    q = teacher.sigmoid()
-    absent = (-teacher).sigmoid()  # 1 - q, exact where q is next to 1
-    present_term, absent_term = -q * F.logsigmoid(student), -absent * F.logsigmoid(-student)
-    entropy = -(q * F.logsigmoid(teacher) + absent * F.logsigmoid(-teacher))
-    cross_entropy = present_term + absent_term
-    if form == 'code':
-        return cross_entropy - beta * entropy, alpha * present_term + (1 - alpha) * absent_term
-    divergence = (cross_entropy - entropy).clamp(min=0)
-    return divergence + beta * entropy, divergence
+class _SigmoidTerms:
+    """What the sigmoid forms are made of, of student's and teacher's logits; accurate for any of them."""
+
+    def __init__(self, student: Tensor, teacher: Tensor) -> None:
+        self.student, self.teacher = student, teacher
+        self.q = teacher.sigmoid()
+        self.absent = -F.logsigmoid(-student)  # -log(1 - p)
+        self.teacher_absent = -F.logsigmoid(-teacher)
+
+    def divergence(self) -> Tensor:
+        return (self.q * (self.teacher - self.student)).add_(self.absent).sub_(self.teacher_absent).clamp_(min=0)
+
+    def entropy(self) -> Tensor:
+        return self.teacher_absent - self.q * self.teacher
+
+    def hardness(self, form: str, beta: float) -> Tensor:
+        """What the exponential takes."""
+        if form == 'code':
+            return (self.absent - self.q * self.student).sub_(self.entropy(), alpha=beta)
+        return self.divergence().add_(self.entropy(), alpha=beta)
+
+    def weighted(self, form: str, alpha: float) -> Tensor:
+        """What is weighted."""
+        if form == 'code':
+            present = self.q * (self.absent - self.student)  # -q log p
+            return present.mul_(alpha).add_((1 - self.q).mul_(self.absent), alpha=1 - alpha)
+        return self.divergence()
+
+    def slopes(self, form: str, alpha: float) -> tuple[Tensor, Tensor]:
+        """Derivatives of :meth:`hardness` and of :meth:`weighted` by the student's logits."""
+        p = self.student.sigmoid()
+        difference = p - self.q
+        if form != 'code':
+            return difference, difference
+        return difference, ((1 - self.q) * p).mul_(1 - alpha).sub_(self.q * (1 - p), alpha=alpha)
+
+
+class _SigmoidSums(torch.autograd.Function):
+    """:func:`adaptive_sums` of the sigmoid forms, with the gradient worked out in the forward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor, weight: Tensor | None, options: dict):
+        form, gamma = options['form'], options['gamma']
+        temperature = options['temperature']
+        scale = 1.0 if form == 'code' else temperature
+        sums = at_least_float32(student.new_zeros(0)).new_zeros(3)
+        gradient = torch.empty_like(student, memory_format=torch.contiguous_format) if ctx.needs_input_grad[0] else None
+        weights = None if weight is None else weight.expand_as(student)
+        for own, other, kept, slope in _chunks(student, teacher, weights, gradient):
+            terms = _SigmoidTerms(at_least_float32(own) / scale, at_least_float32(other) / scale)
+            hardness, term = terms.hardness(form, options['beta']), terms.weighted(form, options['alpha'])
+            factor = _power(hardness, gamma)
+            scores = (terms.q if scale == 1 else at_least_float32(other).sigmoid()).pow(POWER)
+            value = (factor * term).mul_(temperature**2)
+            if kept is not None:
+                value, scores = value * kept, scores * (kept > 0)
+            sums += torch.stack([value.sum(), scores.sum(), (factor if kept is None else factor * (kept > 0)).sum()])
+            if slope is not None:
+                of_hardness, of_term = terms.slopes(form, options['alpha'])
+                total = of_term * factor
+                if gamma and not options['detach']:
+                    total += of_hardness.mul_(term).mul_(_power_slope(hardness, gamma))
+                total *= temperature**2 / scale
+                slope.copy_(total if kept is None else total * kept)
+        ctx.save_for_backward(gradient)
+        loss, normalizer, weight_sum = sums.unbind()
+        ctx.mark_non_differentiable(normalizer, weight_sum)
+        return loss.clone(), normalizer, weight_sum
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, loss: Tensor, *others: Tensor):
+        gradient, = ctx.saved_tensors
+        return (gradient * loss).to(gradient.dtype), None, None, None
+
+
+def _chunks(*tensors: Tensor | None) -> Iterator[tuple]:
+    """Parts of tensors of one shape, cut along their first dimension; None stays None."""
+    first = next(tensor for tensor in tensors if tensor is not None)
+    size = CHUNK.get(first.device.type, CHUNK['cuda'])
+    if first.dim() < 2:
+        tensors, rows = tuple(tensor if tensor is None else tensor.reshape(-1) for tensor in tensors), size
+    else:
+        rows = max(1, size * len(first) // first.numel())
+    parts = [None if tensor is None else tensor.split(rows) for tensor in tensors]
+    for index in range(max(len(part) for part in parts if part is not None)):
+        yield tuple(None if part is None else part[index] for part in parts)
+
+
+def _softmax_terms(student: Tensor, teacher: Tensor, beta: float, temperature: float) -> tuple[Tensor, Tensor]:
+    """What the exponential takes, and what is weighted, of rows ``(N, C + 1)``."""
+    log_p = (at_least_float32(student) / temperature).log_softmax(1)
+    log_q = (at_least_float32(teacher) / temperature).log_softmax(1)
+    q = log_q.exp()
+    divergence = (q * (log_q - log_p)).sum(1).clamp(min=0)
+    return divergence - beta * (q * log_q).sum(1), divergence
 
 
 def _power(hardness: Tensor, gamma: float) -> Tensor:
     weight = -(-hardness.clamp(min=0)).expm1()
     if gamma == 1:
         return weight
-    return weight.clamp(min=1e-12).pow(gamma) if gamma < 1 else weight.pow(gamma)  # a steep power has no slope at 0
+    return weight.clamp(min=SMALLEST).pow(gamma) if gamma < 1 else weight.pow(gamma)
+
+
+def _power_slope(hardness: Tensor, gamma: float) -> Tensor:
+    """The derivative of :func:`_power`."""
+    decay = (-hardness.clamp(min=0)).exp()
+    if gamma == 1:
+        return decay
+    weight = 1 - decay
+    if gamma < 1:
+        return (weight.clamp(min=SMALLEST).pow(gamma - 1) * (weight > SMALLEST)).mul_(gamma).mul_(decay)
+    return weight.pow(gamma - 1).mul_(gamma).mul_(decay)
+
+
+def _check_form(form: str) -> None:
+    if form not in FORMS:
+        raise ValueError(f'form is {form!r}, allowed are {list(FORMS)}')

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 import torch
 from mmdet.utils import reduce_mean
 from torch import Tensor
-from torch.nn import functional as F
 
 from kddet.heads import Classification, HeadReader
-from kddet.losses import adaptive_distillation_loss
-from kddet.losses.adaptive_distillation import FORMS, adaptive_normalizer, adaptive_weight
+from kddet.losses.adaptive_distillation import FORMS, adaptive_sums, adaptive_weight
 from kddet.recorder import Records
 from kddet.registry import MODELS
 
@@ -58,22 +56,26 @@ class AdaptiveDistillation(HeadMethod):
         return terms
 
     def _terms(self, reader: HeadReader, rows: Classification, inside: Tensor | None) -> dict[str, Tensor]:
-        kept = (rows.weights > 0).float() if inside is None else (rows.weights > 0) * inside
+        kept = (rows.weights > 0).float() if inside is None else (rows.weights > 0) * inside.float()
         form = 'softmax' if rows.softmax else self.form
-        weight = kept if form == 'softmax' else kept[:, None]
-        normalizer = reduce_mean(adaptive_normalizer(rows.teacher, form=form, weight=weight)).clamp(min=1)
-        loss = adaptive_distillation_loss(rows.student, rows.teacher, form=form, alpha=self.alpha, weight=weight,
-                                          avg_factor=normalizer, detach_weight=self.detach_weight, **self.shape)
-        return {f'loss{reader.suffix}': reader.factor * loss, **self._statistics(reader.suffix, rows, kept, form)}
+        sums = adaptive_sums(rows.student, rows.teacher, form=form, alpha=self.alpha, detach_weight=self.detach_weight,
+                             weight=kept if form == 'softmax' else kept[:, None], **self.shape)
+        loss = sums.loss / reduce_mean(sums.normalizer).clamp(min=1)
+        statistics = self._statistics(rows, kept, form, sums.weight)
+        return {f'loss{reader.suffix}': reader.factor * loss,
+                **{f'{name}{reader.suffix}': value for name, value in statistics.items()}}
 
     @torch.no_grad()
-    def _statistics(self, suffix: str, rows: Classification, kept: Tensor, form: str) -> dict[str, Tensor]:
-        weights = adaptive_weight(rows.student, rows.teacher, form=form, **self.shape)
-        classes = rows.student.shape[1] - rows.softmax
-        positive = F.one_hot(rows.labels.clamp(max=classes), classes + 1)[:, :classes]
+    def _statistics(self, rows: Classification, kept: Tensor, form: str, total: Tensor) -> dict[str, Tensor]:
+        """Means over what was assigned, from one class a row, and over the rest, from the sum of all weights."""
+        columns = rows.student.shape[1]
+        foreground = kept * (rows.labels < columns - rows.softmax)
         if form == 'softmax':
-            positive = positive.sum(1)
+            weights, count = adaptive_weight(rows.student, rows.teacher, form=form, **self.shape), kept.sum()
         else:
-            kept = kept[:, None]
-        means = [(weights * kept * part).sum() / (kept * part).sum().clamp(min=1) for part in (positive, 1 - positive)]
-        return {f'weight_positive{suffix}': means[0], f'weight_negative{suffix}': means[1]}
+            column = rows.labels.clamp(max=columns - 1)[:, None]
+            own, other = rows.student.gather(1, column)[:, 0], rows.teacher.gather(1, column)[:, 0]
+            weights, count = adaptive_weight(own, other, form=form, **self.shape), kept.sum() * columns
+        positive, positives = (weights * foreground).sum(), foreground.sum()
+        return dict(weight_positive=positive / positives.clamp(min=1),
+                    weight_negative=(total - positive) / (count - positives).clamp(min=1))

@@ -182,7 +182,9 @@ class Run:
 
 
 class PseudoLabelling(Run):
-    """Pseudo labels by the first run of ``after``, in place of a training; ``cfg`` has ``images``, ``ann``, ``score_thr``.
+    """Pseudo labels by the first run of ``after``, in place of a training.
+
+    ``cfg`` has ``images``, ``ann`` and ``score_thr``, as ``tools/pseudo_label.py`` takes them.
     """
 
     unit, length = 'labelling', 1

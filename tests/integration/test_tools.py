@@ -16,7 +16,8 @@ from mmengine.registry import MODELS
 from kddet.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.slow
-QUICK = sorted((Path(__file__).parents[2] / 'configs/quick').glob('*.py'))
+ROOT = Path(__file__).parents[2]
+QUICK = sorted((ROOT / 'configs/quick').glob('*.py'))
 
 
 @pytest.fixture
@@ -137,7 +138,8 @@ def test_evil_checkpoint_is_refused_on_resume(run, trained, tmp_path):
 def test_quick_config_gives_what_it_says(config, run, tmp_path):
     run('make_digits.py', '--train', '64', '--val', '16')  # the first pictures of the data set are always the same
     run('train.py', config, '--work-dir', 'work')
-    key, *numbers, left = re.search(r'Expected: (\w+) ([0-9.]+) \+- ([0-9.]+) .*; (\w+\.pth),', config.read_text()).groups()
+    says = re.search(r'Expected: (\w+) ([0-9.]+) \+- ([0-9.]+) .*; (\w+\.pth),', config.read_text())
+    key, *numbers, left = says.groups()
     expected, tolerance = map(float, numbers)
     (log,) = (tmp_path / 'work').glob('*/vis_data/scalars.json')
     first = json.loads(log.read_text().splitlines()[0])
@@ -174,6 +176,11 @@ def test_masks_are_measured_beside_a_training_step(run):
     assert len(re.findall(r'masks.* ms +[0-9.]+% of the step', out)) == 2
 
 
+def test_adaptive_distillation_is_measured_beside_the_focal_loss(run):
+    out = run('benchmark_adl.py', '--shape', '64', '64', '--iters', '1', '--classes', '5')
+    assert len(re.findall(r'^  (?:focal loss|form=).* ms +[0-9.]+ x +[0-9.]+ MiB +[0-9.]+ x$', out, re.M)) == 3
+
+
 def test_quickstart_in_small(run, tmp_path):
     small = ('quickstart.py', '--epochs', '1', '1', '--pictures', '16', '8')
     out = run(*small)
@@ -188,3 +195,22 @@ def test_quickstart_in_small(run, tmp_path):
     before = (tmp_path / 'work_dirs/quickstart/distilled/epoch_1.pth').stat().st_mtime
     assert 'Epoch(train)' not in run(*small)  # nothing is trained again
     assert (tmp_path / 'work_dirs/quickstart/distilled/epoch_1.pth').stat().st_mtime == before
+
+
+@pytest.mark.parametrize('hard', [True, False])
+def test_semi_supervised(run, teacher_files, tmp_path, hard):
+    """The teacher labels pictures, and a student learns from them beside the labelled ones, by boxes or by scores."""
+    run('make_digits.py', '--train', '8', '--val', '4', '--unlabelled', '12', '--size', '96')
+    config, checkpoint = teacher_files
+    run('pseudo_label.py', config, checkpoint, '--images', 'data/digits/unlabelled', '--ann',
+        'data/digits/instances_unlabelled.json', '--out', 'data/digits/pseudo.json', '--score-thr', '0',
+        '--workers', '0')
+    assert json.loads((tmp_path / 'data/digits/pseudo.json').read_text())['annotations']
+    semi = ROOT / 'configs/adl/adl_retinanet_r18-half_to_r18-quarter_fpn_500i_digits-semi.py'
+    run('train.py', semi, '--work-dir', 'semi', '--cfg-options', f'model.teacher.config={config}',
+        f'model.teacher.checkpoint={checkpoint}', f'train_dataloader.dataset.datasets.1.use_hard_loss={hard}',
+        'train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2',
+        'default_hooks.logger.interval=1')
+    (log,) = (tmp_path / 'semi').glob('*/vis_data/scalars.json')
+    assert json.loads(log.read_text().splitlines()[0])['loss_adl'] > 0
+    assert load_checkpoint(tmp_path / 'semi/iter_2.pth')['state_dict'].keys() >= {'bbox_head.retina_cls.weight'}

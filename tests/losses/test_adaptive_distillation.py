@@ -3,7 +3,13 @@ import math
 import pytest
 import torch
 
-from kddet.losses.adaptive_distillation import adaptive_distillation_loss, adaptive_normalizer, adaptive_weight
+from kddet.losses.adaptive_distillation import (
+    CHUNK,
+    adaptive_distillation_loss,
+    adaptive_normalizer,
+    adaptive_sums,
+    adaptive_weight,
+)
 
 FORMS = ('paper', 'code', 'softmax')
 
@@ -99,6 +105,48 @@ def test_gradient_is_that_of_the_plain_formula(form, detach):
     factor = (1 - (-hardness).exp())**gamma
     ((factor.detach() if detach else factor) * term).sum().backward()
     torch.testing.assert_close(student.grad, other.grad, rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize('form', ['paper', 'code'])
+@pytest.mark.parametrize('gamma', [0.0, 0.5, 1.0, 1.7, 2.0])
+@pytest.mark.parametrize('shape', [(7,), (9, 4), (2, 3, 4, 5)])
+def test_gradcheck_in_chunks(form, gamma, shape, monkeypatch):
+    monkeypatch.setitem(CHUNK, 'cpu', 16)
+    student = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    teacher, weight = torch.randn(shape, dtype=torch.float64), (torch.rand(shape[:1]) > 0.3).double()
+    weight = weight.view(-1, *[1] * (len(shape) - 1))
+    assert torch.autograd.gradcheck(lambda logits: adaptive_distillation_loss(
+        logits, teacher, form=form, gamma=gamma, weight=weight, beta=0.4, temperature=1.5), student)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('form', ['paper', 'code'])
+def test_at_the_size_of_coco(form):
+    """201,600 anchors of 80 classes, against the plain formula, element by element in float64."""
+    rows, weight = 201_600, torch.rand(201_600, 1).gt(0.1).float()
+    student, teacher = (torch.randn(rows, 80) * 2 - 5 for _ in range(2))
+    student.requires_grad_()
+    sums = adaptive_sums(student, teacher, form=form, beta=0.5, gamma=2.0, weight=weight)
+    sums.loss.backward()
+    expected = dict(loss=0.0, normalizer=0.0, weight=0.0)
+    for part in range(0, rows, 20_160):
+        own, other, kept = (t[part:part + 20_160].detach().double() for t in (student, teacher, weight))
+        own.requires_grad_()
+        p, q = own.sigmoid(), other.sigmoid()
+        entropy = -(q * q.log() + (1 - q) * (1 - q).log())
+        cross_entropy = -(q * p.log() + (1 - q) * (1 - p).log())
+        if form == 'code':
+            hardness, term = cross_entropy - 0.5 * entropy, 0.5 * cross_entropy
+        else:
+            hardness, term = cross_entropy - 0.5 * entropy, cross_entropy - entropy
+        factor = (1 - (-hardness).exp())**2
+        loss = (factor * term * kept).sum()
+        loss.backward()
+        torch.testing.assert_close(student.grad[part:part + 20_160], own.grad.float(), rtol=2e-3, atol=1e-7)
+        expected['loss'] += loss.item()
+        expected['normalizer'] += (q.pow(1.8) * kept).sum().item()
+        expected['weight'] += (factor * kept).sum().item()
+    assert {key: value.item() for key, value in sums._asdict().items()} == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize('form', FORMS)
