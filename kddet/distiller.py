@@ -1,33 +1,28 @@
 """The Distiller: a plain student and a frozen teacher in one MMDet model."""
 from __future__ import annotations
 
-from collections import OrderedDict
-from contextlib import contextmanager
 from inspect import signature
 
 import torch
-from mmdet.models.detectors import BaseDetector
 from mmengine.model import ModuleDict
-from mmengine.registry import MODELS as MMENGINE_MODELS
 from torch import Tensor, nn
 
-from kddet.checkpoint import DISTILLER_PREFIX
 from kddet.levels import PROBE_SIZE
 from kddet.methods.base import DistillMethod
 from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
 from kddet.rois import check_stages, extractor_taps, forward_rois, recorded_rois, roi_taps, whole_images
+from kddet.student_wrapper import StudentWrapper, Unregistered, random_state_kept
 from kddet.teacher import FrozenTeacher, forward_to
 from kddet.unlabelled import forward_unlabelled, labelled_first
 
 
 @MODELS.register_module()
-class Distiller(BaseDetector):
+class Distiller(StudentWrapper):
     """Trains ``student`` with its own losses and those of ``methods``; validates, tests and saves the student alone.
 
-    Checkpoints hold the student's weights under the student's own names and everything else under ``distiller.``, so
-    that stock MMDet loads them. With all weights at 0 the losses, the gradients and the random numbers drawn are
-    those of the plain student, bit for bit.
+    Checkpoints are the student's (:class:`StudentWrapper`). With all weights at 0 the losses, the gradients and the
+    random numbers drawn are those of the plain student, bit for bit.
 
     Args:
         student: config of any MMDet detector.
@@ -40,16 +35,13 @@ class Distiller(BaseDetector):
     """
 
     def __init__(self, student: dict, teacher: dict | None = None, methods: dict | None = None) -> None:
-        super().__init__()
-        self.student = MMENGINE_MODELS.build(student)
-        self.data_preprocessor = self.student.data_preprocessor
-        with _random_state_kept():
-            self._teacher = _Unregistered(_build_teacher(teacher) if teacher else None)
+        super().__init__(student)
+        with random_state_kept():
+            self._teacher = Unregistered(_build_teacher(teacher) if teacher else None)
             self.methods = ModuleDict({name: MODELS.build(cfg) for name, cfg in (methods or {}).items()})
             self._check()
             self._build_methods()
-        self._register_state_dict_hook(_write_student_keys)
-        self._register_load_state_dict_pre_hook(_read_student_keys)
+        self.check_names()
 
     @property
     def teacher(self) -> FrozenTeacher | None:
@@ -83,36 +75,8 @@ class Distiller(BaseDetector):
                 _add(losses, name, {f'loss_{name}': zero})
         return losses
 
-    def predict(self, batch_inputs: Tensor, batch_data_samples: list, **kwargs) -> list:
-        """The student's own predictions."""
-        return self.student.predict(batch_inputs, batch_data_samples, **kwargs)
-
-    def _forward(self, batch_inputs: Tensor, batch_data_samples: list | None = None):
-        return self.student._forward(batch_inputs, batch_data_samples)
-
-    def extract_feat(self, batch_inputs: Tensor):
-        """The student's features."""
-        return self.student.extract_feat(batch_inputs)
-
-    def init_weights(self) -> None:
-        """Initialise the student exactly as if it stood alone, then the adapters."""
-        self.student.init_weights()
-        with _random_state_kept():
-            self.methods.init_weights()
-        self._is_init = True
-
-    def __getattr__(self, name: str):
-        """What the Distiller does not have is the student's, so that hooks find ``model.bbox_head``."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name in ('student', '_modules'):
-                raise
-            return getattr(self.student, name)
-
     def _apply(self, fn, *args, **kwargs):
-        if self._teacher.owned and self.teacher is not None:
-            self.teacher._apply(fn)
+        self._teacher.apply(fn)
         return super()._apply(fn, *args, **kwargs)
 
     def _record_teacher(self, inputs: Tensor, samples: list, methods: dict) -> Records:
@@ -134,9 +98,6 @@ class Distiller(BaseDetector):
             if method.needs_teacher and self.teacher is None:
                 raise ValueError(f'method {name!r} ({type(method).__name__}) reads the teacher, which is not given: '
                                  "teacher=dict(config='...', checkpoint='...')")
-        if taken := {'student', 'methods'}.intersection(dict(self.student.named_children())):
-            raise ValueError(f'the student, a {type(self.student).__name__}, has a submodule called {taken.pop()!r}, '
-                             'which the Distiller needs for itself; distil the detector inside it')
 
     def _build_methods(self) -> None:
         """Infer channels, strides and levels from one probe image through both models."""
@@ -186,23 +147,6 @@ def _build_teacher(cfg: dict) -> FrozenTeacher:
     return FrozenTeacher(**cfg)
 
 
-class _Unregistered:
-    """Holds a module out of ``nn.Module``'s sight. A deep copy (EMA) shares it, and does not move it."""
-
-    def __init__(self, module: FrozenTeacher | None, owned: bool = True) -> None:
-        self.module, self.owned = module, owned
-
-    def __deepcopy__(self, memo: dict) -> _Unregistered:
-        return _Unregistered(self.module, owned=False)
-
-
-@contextmanager
-def _random_state_kept():
-    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=devices):
-        yield
-
-
 def _taps(methods, kind: str) -> list[str]:
     return list(dict.fromkeys(tap for method in methods.values() for tap in getattr(method, kind)))
 
@@ -232,34 +176,3 @@ def _add(losses: dict, name: str, terms: dict[str, Tensor]) -> None:
         raise ValueError(f'method {name!r} would log {sorted(taken)}, which the student or another method logs '
                          'already; give the method another name')
     losses.update(terms)
-
-
-def _write_student_keys(module: Distiller, state_dict: OrderedDict, prefix: str, local_metadata: dict) -> None:
-    _rename(state_dict, prefix, _written)
-    metadata = getattr(state_dict, '_metadata', None)
-    if metadata is not None:
-        _rename(metadata, prefix, _written)
-
-
-def _written(key: str) -> str | None:
-    """A key of the module tree -> the key in the file; None for what is there twice."""
-    if key == 'student' or key.startswith('data_preprocessor.'):  # the student's own preprocessor, seen again
-        return None
-    return key.removeprefix('student.') if key.startswith('student.') else DISTILLER_PREFIX + key if key else key
-
-
-def _read_student_keys(state_dict: dict, prefix: str, *args) -> None:
-    for key in [key for key in state_dict if key.startswith(prefix)]:
-        name = key[len(prefix):]
-        if name.startswith(DISTILLER_PREFIX):
-            state_dict[prefix + name.removeprefix(DISTILLER_PREFIX)] = state_dict.pop(key)
-        elif not name.startswith(('student.', 'methods.')):  # SyncNormHook writes keys of the module tree
-            value = state_dict[key] if name.startswith('data_preprocessor.') else state_dict.pop(key)
-            state_dict[f'{prefix}student.{name}'] = value
-
-
-def _rename(entries: dict, prefix: str, rename) -> None:
-    for key in [key for key in entries if key.startswith(prefix)]:
-        value, name = entries.pop(key), rename(key[len(prefix):])
-        if name is not None:
-            entries[prefix + name] = value
