@@ -8,6 +8,7 @@ from .checkpoint import load_checkpoint  # noqa: E402
 from .datasets import UnlabelledDataset  # noqa: E402
 from .distiller import Distiller  # noqa: E402
 from .hooks import LossWeightHook  # noqa: E402
+from .labelenc import LabelEncAutoencoder, LabelEncoder  # noqa: E402
 from .losses import HintLoss  # noqa: E402
 from .methods import (  # noqa: E402
     AdaptiveDistillation,
@@ -15,6 +16,7 @@ from .methods import (  # noqa: E402
     DistillMethod,
     FineGrainedImitation,
     HintLearning,
+    LabelEnc,
     TeacherBoundedRegression,
     WeightedClassification,
 )
@@ -25,8 +27,8 @@ from .teacher import FrozenTeacher  # noqa: E402
 
 __version__ = '0.1.0'
 __all__ = ['Adapter', 'AdaptiveDistillation', 'Chen2017', 'DATASETS', 'DistillMethod', 'Distiller',
-           'FineGrainedImitation', 'FrozenTeacher', 'HOOKS', 'HintLearning', 'HintLoss', 'LossWeightHook', 'MODELS',
-           'Recorder', 'Records', 'TeacherBoundedRegression', 'UnlabelledDataset', 'WeightedClassification',
-           'load_checkpoint']
+           'FineGrainedImitation', 'FrozenTeacher', 'HOOKS', 'HintLearning', 'HintLoss', 'LabelEnc',
+           'LabelEncAutoencoder', 'LabelEncoder', 'LossWeightHook', 'MODELS', 'Recorder', 'Records',
+           'TeacherBoundedRegression', 'UnlabelledDataset', 'WeightedClassification', 'load_checkpoint']
 
 allow_mmengine_objects()

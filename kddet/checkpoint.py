@@ -7,6 +7,7 @@ import pickle
 import tempfile
 import zipfile
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -14,11 +15,12 @@ from urllib.parse import urlparse
 import torch
 from mmengine.dist import barrier, get_rank, master_only
 from mmengine.runner import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 from kddet.safe_pickle import TORCH_HAS_ALLOW_LIST, allow_mmengine_objects, restricted_pickle
 
 DISTILLER_PREFIX = 'distiller.'
+STRICT = 'Give the checkpoint that belongs to this config, or write strict=False to accept it'
 
 
 def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False) -> dict:
@@ -136,11 +138,16 @@ def student_weights(checkpoint: dict) -> OrderedDict:
     return student
 
 
-def load_weights(model: nn.Module, weights: dict, *, name: str, strict: bool = True) -> str:
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str, strict: bool = True,
+                 remedy: str = STRICT) -> str:
     """Load ``weights`` into ``model`` and report the coverage in one line.
 
     What counts is what the model's own loading says, so keys of old versions are renamed first. A stored data
     preprocessor (mean and std) is not asked for.
+
+    Args:
+        name: of what is loaded, for the line.
+        remedy: what to do where it does not fit, for the message.
 
     Returns:
         The line, for the log.
@@ -161,8 +168,7 @@ def load_weights(model: nn.Module, weights: dict, *, name: str, strict: bool = T
         f', {len(keys)} {kind}' for kind, keys in problems.items() if keys)
     if strict and any(problems.values()):
         listed = '; '.join(f'{kind}: {_some(keys)}' for kind, keys in problems.items() if keys)
-        raise ValueError(f'{line} ({listed}). Give the checkpoint that belongs to this config, or write strict=False '
-                         'to accept it')
+        raise ValueError(f'{line} ({listed}). {remedy}')
     return line
 
 

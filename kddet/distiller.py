@@ -3,17 +3,17 @@ from __future__ import annotations
 
 from inspect import signature
 
-import torch
 from mmengine.model import ModuleDict
-from torch import Tensor, nn
+from torch import Tensor
 
 from kddet.levels import PROBE_SIZE
 from kddet.methods.base import DistillMethod
+from kddet.probe import probe
 from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
-from kddet.rois import check_stages, extractor_taps, forward_rois, recorded_rois, roi_taps, whole_images
+from kddet.rois import check_stages, extractor_taps, recorded_rois, roi_taps
 from kddet.student_wrapper import StudentWrapper, Unregistered, random_state_kept
-from kddet.teacher import FrozenTeacher, forward_to
+from kddet.teacher import FrozenTeacher
 from kddet.unlabelled import forward_unlabelled, labelled_first
 
 
@@ -119,23 +119,6 @@ class Distiller(StudentWrapper):
                     raise ValueError(f'methods {scaled[key]!r} and {name!r} both scale the {key!r} of the student; '
                                      'leave one of them out, or choose different `heads`')
                 scaled[key] = name
-
-
-@torch.no_grad()
-def probe(detector: nn.Module, taps: list[str], owner: str, size: int = PROBE_SIZE) -> Records:
-    """Records of one image of the mean colour ``(1, 3, size, size)`` in eval mode; the detector is left as it was."""
-    modes = {module: module.training for module in detector.modules()}
-    detector.eval()
-    try:
-        with Recorder(detector, taps, owner) as records:
-            image = torch.zeros(1, 3, size, size)
-            features = forward_to(detector, image, records)
-            if features is not None and roi_taps(records):
-                forward_rois(detector, features, whole_images(detector, image))
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-    return records
 
 
 def _build_teacher(cfg: dict) -> FrozenTeacher:

@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 import kddet
 from kddet.cli import main_guard
 from kddet.config import load_config, student_config
-from kddet.distiller import probe
 from kddet.pictures import draw_masks, mask_titles
+from kddet.probe import probe
 
 IMITATION = 'kddet.FineGrainedImitation'
 

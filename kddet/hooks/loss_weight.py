@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapperDict
 
 from kddet.registry import HOOKS
 
@@ -11,10 +12,11 @@ from kddet.registry import HOOKS
 class LossWeightHook(Hook):
     """Multiply a method's ``loss_weight`` by 0 before ``start``, by 1 from the end of the ramp to ``stop``, then by 0.
 
-    It keeps no state: the factor follows from the runner's epoch or iteration, so resuming needs nothing.
+    It keeps no state: the factor follows from the runner's epoch or iteration, so resuming needs nothing. While it is
+    0, the optimizer leaves the method's own parameters alone, so that weight decay does not erode an idle adapter.
 
     Args:
-        method: key of the method in the Distiller's ``methods``.
+        method: key of the method in the Distiller's ``methods``; ``'distance'`` of a LabelEncAutoencoder.
         start: first epoch or iteration, counted from 0, in which the method is on.
         stop: first one in which it is off again; None leaves it on.
         ramp: number of epochs or iterations over which the factor rises linearly from ``1 / (ramp + 1)`` to 1.
@@ -40,6 +42,13 @@ class LossWeightHook(Hook):
         methods = _methods(runner)
         if self.method not in methods:
             raise ValueError(f'LossWeightHook schedules method {self.method!r}, the Distiller has {list(methods)}')
+        method = methods[self.method]
+        self._handles = [optimizer.register_step_pre_hook(lambda *_: _skip_if_off(method))
+                         for optimizer in _optimizers(runner.optim_wrapper)]
+
+    def after_train(self, runner) -> None:
+        for handle in self._handles:
+            handle.remove()
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         _methods(runner)[self.method].schedule = self.factor(runner.epoch if self.by_epoch else runner.iter)
@@ -51,3 +60,13 @@ def _methods(runner):
     if methods is None:
         raise ValueError(f'LossWeightHook needs a kddet.Distiller, the model is a {type(model).__name__}')
     return methods
+
+
+def _optimizers(wrapper) -> list:
+    return [own.optimizer for own in wrapper.values()] if isinstance(wrapper, OptimWrapperDict) else [wrapper.optimizer]
+
+
+def _skip_if_off(method) -> None:
+    if not method.schedule:
+        for parameter in method.parameters():
+            parameter.grad = None

@@ -80,12 +80,11 @@ class LabelEncoder(BaseModule):
 
     def _stem(self, own: LabelMap) -> Tensor:
         """The stem of one picture: channels that are zero add nothing to a convolution."""
-        if not len(own.classes):
-            height, width = ((side + 1) // 2 for side in own.map.shape[1:])
-            flat = 0 * self.stem.weight.sum((1, 2, 3)) + self.stem.bias  # a gradient for every parameter
-            return flat.view(1, -1, 1, 1).expand(1, -1, height, width)
-        return F.conv2d(own.map[None].to(self.stem.weight.dtype), self.stem.weight[:, own.classes], self.stem.bias,
-                        stride=2, padding=3)
+        classes, maps = own
+        if not len(classes):  # one empty channel, for a gradient to every parameter
+            classes, maps = classes.new_zeros(1), maps.new_zeros(1, *maps.shape[1:])
+        return F.conv2d(maps[None].to(self.stem.weight.dtype), self.stem.weight[:, classes], self.stem.bias, stride=2,
+                        padding=3)
 
 
 class _Bottleneck(nn.Module):

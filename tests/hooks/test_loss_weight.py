@@ -1,13 +1,17 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
 from kddet import HintLearning, LossWeightHook
 
 
 def runner(epoch=0, iteration=0, **methods):
-    return SimpleNamespace(model=SimpleNamespace(methods=methods), epoch=epoch, iter=iteration)
+    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
+    return SimpleNamespace(model=SimpleNamespace(methods=methods), epoch=epoch, iter=iteration,
+                           optim_wrapper=OptimWrapper(optimizer))
 
 
 def factors(hook, count):
@@ -36,6 +40,29 @@ def test_is_stateless_so_resuming_needs_nothing():
     hint = HintLearning()
     LossWeightHook('hint', start=5).before_train_iter(runner(epoch=7, hint=hint), 0)
     assert hint.schedule == 1
+
+
+@pytest.mark.parametrize('many', [False, True])
+def test_weight_decay_leaves_an_idle_adapter_alone(many):
+    """And nothing else: the student decays all the while."""
+    method, student = HintLearning(), nn.Linear(2, 2)
+    method.adapters = nn.Linear(3, 3)
+    optimizer = torch.optim.AdamW([*method.parameters(), *student.parameters()], lr=0.1, weight_decay=0.5)
+    wrapper = OptimWrapper(optimizer)
+    own = runner(hint=method)
+    own.optim_wrapper = OptimWrapperDict(all=wrapper) if many else wrapper
+    hook = LossWeightHook('hint', start=2, by_epoch=False)
+    hook.before_train(own)
+    seen = []
+    for own.iter in range(3):
+        hook.before_train_iter(own, 0)
+        before = [method.adapters.weight.clone(), student.weight.clone()]
+        loss = student.weight.sum() + (method.adapters.weight.sum() if method.weight else method.untouched())
+        wrapper.update_params(loss)
+        seen.append([not torch.equal(*pair) for pair in zip(before, (method.adapters.weight, student.weight))])
+    assert seen == [[False, True], [False, True], [True, True]]
+    hook.after_train(own)
+    assert not optimizer._optimizer_step_pre_hooks
 
 
 @pytest.mark.parametrize('options', [dict(start=-1), dict(ramp=-1), dict(start=3, stop=3)])

@@ -1,0 +1,141 @@
+"""Step 1 of LabelEnc: a detector and a label encoder that share one head, trained together."""
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule, ModuleDict
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from kddet.probe import probe
+from kddet.recorder import Recorder
+from kddet.registry import MODELS
+from kddet.student_wrapper import StudentWrapper, random_state_kept
+
+from .distance import LabelAdapter, encoding_distance
+from .encoder import LabelEncoder
+from .maps import LabelMap, present_label_map
+
+HEADS = ('rpn_head', 'bbox_head', 'roi_head')
+NECK = 'neck'
+
+
+@MODELS.register_module()
+class LabelEncAutoencoder(StudentWrapper):
+    """Step 1 of Hao et al., *LabelEnc* (arXiv:2007.03282): learn what encodings of the labels a head wants to see.
+
+    Three losses: the student's own; ``reconstruction_*``, its head's on encoded labels in place of features, which
+    trains encoder and head; and ``loss_distance`` between adapted features and the encodings, which trains adapter,
+    backbone and neck. The authors leave the distance out for the first 30,000 iterations:
+    ``dict(type='kddet.LossWeightHook', method='distance', start=30000, by_epoch=False)``.
+
+    The checkpoint is the student's, with ``distiller.encoder`` and ``distiller.encoder_neck`` for step 2
+    (:class:`kddet.LabelEnc`).
+
+    Args:
+        student: config of a detector with a backbone, a neck and heads that read the neck alone.
+        encoder: keyword arguments of :class:`LabelEncoder`; classes and widths are the detector's.
+        distance_weight: of ``loss_distance``; 0 trains an encoder that reconstructs and no more.
+        dim: share of objects, at random, whose label map is dimmed by a random factor; the authors' is 0.5.
+
+    Raises:
+        ValueError: no neck, or batch norm in the head, which would mix the statistics of features and encodings.
+    """
+
+    def __init__(self, student: dict, encoder: dict | None = None, distance_weight: float = 1.0,
+                 dim: float = 0.5) -> None:
+        super().__init__(student)
+        if not (distance_weight >= 0 and 0 <= dim <= 1):
+            raise ValueError(f'distance_weight is {distance_weight} and dim {dim}; they must be 0 or more, and 0 to 1')
+        check_detector(self.student)
+        self.dim = dim
+        with random_state_kept():
+            records = probe(self.student, ['backbone', NECK], 'student')
+            self.encoder = LabelEncoder(num_classes_of(self.student),
+                                        [level.shape[1] for level in records.pyramid('backbone')], **(encoder or {}))
+            self.encoder_neck = copy.deepcopy(self.student.neck)
+            width = records.pyramid(NECK)[0].shape[1]
+            self.methods = ModuleDict(dict(distance=_Distance(width, distance_weight)))
+        self.check_names()
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: list) -> dict:
+        """The student's own losses, those of the reconstruction, and ``loss_distance``.
+
+        Args:
+            batch_inputs: ``(N, 3, H, W)``, normalised and padded.
+            batch_data_samples: with ``gt_instances``.
+        """
+        with Recorder(self.student, [NECK], 'student') as features:
+            losses = dict(self.student.loss(batch_inputs, batch_data_samples))
+        maps = self.label_maps(batch_data_samples, (batch_inputs.shape[2], batch_inputs.shape[3]))
+        reader = self.label_detector()
+        with Recorder(reader, [NECK], 'label encoder') as encodings:
+            losses |= {f'reconstruction_{key}': value for key, value in reader.loss(maps, batch_data_samples).items()}
+        losses['loss_distance'] = self.methods['distance'](features.pyramid(NECK), encodings.pyramid(NECK))
+        return losses
+
+    def label_maps(self, samples: list, size: tuple[int, int]) -> list[LabelMap]:
+        """Label maps of a batch; in training some are dimmed."""
+        maps = []
+        for sample in samples:
+            instances = sample.gt_instances
+            intensity = None
+            if self.training and self.dim:
+                draw = torch.rand(len(instances), device=instances.labels.device)
+                intensity = (draw / self.dim).clamp(max=1)
+            maps.append(present_label_map(instances.bboxes, instances.labels, size=size, intensity=intensity))
+        return maps
+
+    def label_detector(self) -> Any:
+        """The student's own heads over encoder and neck in place of backbone and neck: its input are label maps."""
+        reader = copy.copy(self.student)
+        reader.__dict__['_modules'] = dict(self.student._modules, backbone=self.encoder, neck=self.encoder_neck)
+        return reader
+
+
+class _Distance(BaseModule):
+    """The adapter and the schedule of its loss; named like a method, for :class:`kddet.LossWeightHook`."""
+
+    def __init__(self, channels: int, loss_weight: float) -> None:
+        super().__init__()
+        self.adapter = LabelAdapter(channels)
+        self.loss_weight = float(loss_weight)
+        self.schedule = 1.0
+
+    def forward(self, features: Sequence[Tensor], encodings: Sequence[Tensor]) -> Tensor:
+        weight = self.loss_weight * self.schedule
+        if not weight:
+            return torch.stack([parameter.sum() * 0 for parameter in self.adapter.parameters()]).sum()
+        return weight * encoding_distance([self.adapter(level) for level in features], encodings)
+
+
+def check_detector(detector: Any) -> None:
+    """Refuse a detector whose head cannot read encodings in place of features.
+
+    Raises:
+        ValueError: says why.
+    """
+    kind = type(detector).__name__
+    if not getattr(detector, 'with_neck', False):
+        raise ValueError(f'{kind} has no neck; LabelEnc encodes labels to what a neck gives')
+    heads = [head for head in HEADS if getattr(detector, head, None) is not None]
+    if not heads:
+        raise ValueError(f'{kind} has none of the heads {", ".join(HEADS)} that LabelEnc shares')
+    for head in heads:
+        for name, module in getattr(detector, head).named_modules():
+            if isinstance(module, _BatchNorm):
+                raise ValueError(
+                    f'{head}.{name} is a {type(module).__name__}: one head over features and encodings would mix their '
+                    "statistics; give the head norm_cfg=dict(type='GN', num_groups=32), or none")
+
+
+def num_classes_of(detector: Any) -> int:
+    """Foreground classes of the head that classifies."""
+    head = getattr(detector, 'roi_head', None)
+    if head is None:
+        return detector.bbox_head.num_classes
+    first: Any = head.bbox_head[0] if isinstance(head.bbox_head, nn.ModuleList) else head.bbox_head
+    return first.num_classes

@@ -1,0 +1,108 @@
+"""LabelEnc: features of the student against encodings of the labels, from an encoder that was trained before."""
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kddet.checkpoint import DISTILLER_PREFIX, load_checkpoint, load_weights, state_dict_of, student_weights
+from kddet.labelenc.autoencoder import HEADS, NECK, check_detector
+from kddet.labelenc.distance import LabelAdapter, encoding_distance
+from kddet.labelenc.encoder import LabelEncoder
+from kddet.labelenc.maps import present_label_map
+from kddet.probe import probe
+from kddet.recorder import Records
+from kddet.registry import MODELS
+from kddet.student_wrapper import Unregistered
+
+from .base import DistillMethod
+
+REMEDY = "Train step 1 with the student's own backbone widths, neck, heads and classes"
+PREFIXES = f'{DISTILLER_PREFIX}encoder.', f'{DISTILLER_PREFIX}encoder_neck.'
+
+
+@MODELS.register_module()
+class LabelEnc(DistillMethod):
+    """Step 2 of Hao et al., *LabelEnc* (arXiv:2007.03282); needs no teacher.
+
+    The student's pyramid, through an adapter of three 3x3 convolutions, is compared with what the frozen label encoder
+    and its neck make of the ground truth (:func:`kddet.labelenc.encoding_distance`). The student starts from step 1:
+    its heads from the shared heads, its neck from the encoder's. The authors switch the loss off after the second drop
+    of the learning rate: ``dict(type='kddet.LossWeightHook', method='labelenc', stop=80000, by_epoch=False)``.
+
+    Args:
+        step1: checkpoint of a :class:`kddet.LabelEncAutoencoder`, trained with the same neck, heads and classes.
+        initialise: start the student's neck and heads from step 1; never with ``loss_weight=0``, which is the plain
+            student.
+        trust_checkpoint: let the checkpoint unpickle arbitrary objects, which runs code from the file.
+        loss_weight: the authors' is 1.
+
+    Raises:
+        ValueError: the checkpoint is not of step 1, or its parts do not fit the student's.
+    """
+
+    student_taps = (NECK,)
+
+    def __init__(self, step1: str, initialise: bool = True, trust_checkpoint: bool = False,
+                 loss_weight: float = 1.0) -> None:
+        super().__init__(loss_weight)
+        self.step1, self.initialise = step1, initialise
+        checkpoint = load_checkpoint(step1, trust=trust_checkpoint)
+        self._encoder, self._encoder_neck = (_below(prefix, state_dict_of(checkpoint)) for prefix in PREFIXES)
+        self._heads = {head: _below(f'{head}.', student_weights(checkpoint)) for head in HEADS}
+        self._frozen = Unregistered(None)
+        self._student = Unregistered(None)
+
+    def bind(self, student: Any, teacher: Any) -> None:
+        check_detector(student)
+        self._student = Unregistered(student, owned=False)
+        encoder, neck = self._encoder, self._encoder_neck
+        if not encoder or not neck:
+            raise ValueError(f'checkpoint {self.step1!r} has no label encoder; step 1 writes one: train a '
+                             'kddet.LabelEncAutoencoder (configs/labelenc)')
+        outputs = len(probe(student, ['backbone'], 'student').pyramid('backbone'))
+        frozen = nn.Sequential(LabelEncoder.like(encoder, outputs), copy.deepcopy(student.neck))
+        for module, weights, name in zip(frozen, (encoder, neck), ('label encoder', "label encoder's neck")):
+            load_weights(module, weights, name=f'{name} of {self.step1}', remedy=REMEDY)
+        self._frozen = Unregistered(frozen.eval().requires_grad_(False))
+
+    def build(self, student: Records, teacher: Records) -> None:
+        self.adapter = LabelAdapter(student.pyramid(NECK)[0].shape[1])
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.initialise and self.loss_weight:
+            self.init_from_step1()
+
+    def init_from_step1(self) -> None:
+        """Load the shared heads and the encoder's neck into the student.
+
+        Raises:
+            ValueError: they are not of the student's shapes; the message lists the keys.
+        """
+        student = self._student.module
+        for head in (name for name in HEADS if getattr(student, name, None) is not None):
+            load_weights(getattr(student, head), self._heads[head], name=f'{head} of {self.step1}', remedy=REMEDY)
+        load_weights(student.neck, self._encoder_neck, name=f"label encoder's neck of {self.step1}", remedy=REMEDY)
+
+    def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
+        features = [self.adapter(level) for level in student.pyramid(NECK)]
+        return dict(loss=encoding_distance(features, self.encode(samples)))
+
+    @torch.no_grad()
+    def encode(self, samples: list) -> tuple[Tensor, ...]:
+        """The encodings of a batch's ground truth: a pyramid like that of the student's neck."""
+        maps = [present_label_map(sample.gt_instances.bboxes, sample.gt_instances.labels,
+                                  size=tuple(sample.batch_input_shape)) for sample in samples]
+        return tuple(self._frozen.module(maps))
+
+    def _apply(self, fn, *args, **kwargs):
+        self._frozen.apply(fn)
+        return super()._apply(fn, *args, **kwargs)
+
+
+def _below(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}

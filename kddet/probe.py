@@ -1,0 +1,27 @@
+"""One picture through a detector, to see what its submodules give."""
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from kddet.levels import PROBE_SIZE
+from kddet.recorder import Recorder, Records
+from kddet.rois import forward_rois, roi_taps, whole_images
+from kddet.teacher import forward_to
+
+
+@torch.no_grad()
+def probe(detector: nn.Module, taps: list[str], owner: str, size: int = PROBE_SIZE) -> Records:
+    """Records of one image of the mean colour ``(1, 3, size, size)`` in eval mode; the detector is left as it was."""
+    modes = {module: module.training for module in detector.modules()}
+    detector.eval()
+    try:
+        with Recorder(detector, taps, owner) as records:
+            image = torch.zeros(1, 3, size, size)
+            features = forward_to(detector, image, records)
+            if features is not None and roi_taps(records):
+                forward_rois(detector, features, whole_images(detector, image))
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    return records

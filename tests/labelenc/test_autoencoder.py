@@ -1,0 +1,153 @@
+import copy
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from kddet import LabelEncAutoencoder
+from kddet.testing import tiny_detector, toy_samples
+
+FAMILIES = ('retinanet', 'fcos', 'atss', 'faster-rcnn')
+
+
+def autoencoder(family='retinanet', **options):
+    torch.manual_seed(0)
+    model = LabelEncAutoencoder(tiny_detector(family), dict(stem_channels=8), **options)
+    model.init_weights()
+    return model.train()
+
+
+def losses(model, seed=3, **batch):
+    torch.manual_seed(seed)
+    data = model.data_preprocessor(toy_samples(**batch), True)
+    return model.loss(data['inputs'], data['data_samples'])
+
+
+def total(values):
+    return sum(sum(value) if isinstance(value, list) else value for value in values)
+
+
+def groups(model):
+    """Parameters of the four parts, by what they are for."""
+    named = dict(model.named_parameters())
+    return dict(
+        features={k: v for k, v in named.items() if k.startswith(('student.backbone.', 'student.neck.'))},
+        heads={k: v for k, v in named.items() if k.startswith('student.') and '_head.' in k},
+        encoder={k: v for k, v in named.items() if k.startswith(('encoder.', 'encoder_neck.'))},
+        adapter={k: v for k, v in named.items() if k.startswith('methods.')})
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_who_gets_gradients_from_which_loss(family):
+    model = autoencoder(family)
+    parts = groups(model)
+    assert sum(map(len, parts.values())) == len(dict(model.named_parameters()))
+    found = losses(model)
+    terms = dict(
+        reconstruction=[value for key, value in found.items() if key.startswith('reconstruction_') and 'loss' in key],
+        detection=[value for key, value in found.items() if key.startswith('loss_') and key != 'loss_distance'],
+        distance=[found['loss_distance']])
+    reached = dict(reconstruction={'encoder', 'heads'}, detection={'features', 'heads'},
+                   distance={'features', 'adapter'})
+    for term, values in terms.items():
+        model.zero_grad()
+        total(values).backward(retain_graph=True)
+        for part, parameters in parts.items():
+            touched = {name for name, value in parameters.items() if value.grad is not None}
+            assert touched == (set(parameters) if part in reached[term] else set()), (term, part)
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_the_students_own_losses_are_those_of_the_plain_detector(family):
+    torch.manual_seed(0)
+    plain = MODELS.build(dict(tiny_detector(family), _scope_='mmdet')).train()
+    plain.init_weights()
+    model = autoencoder(family)
+    assert all(torch.equal(value, dict(model.student.named_parameters())[name])
+               for name, value in plain.named_parameters())
+    expected, found = losses(plain), losses(model)
+    assert all(torch.equal(torch.as_tensor(total([value])), torch.as_tensor(total([found[key]])))
+               for key, value in expected.items())
+
+
+def test_the_head_reads_encodings_as_it_reads_features():
+    """On the same pyramid both sides have the same loss."""
+    model = autoencoder('fcos', dim=0)
+    data = model.data_preprocessor(toy_samples(), True)
+    reader = model.label_detector()
+    maps = model.label_maps(data['data_samples'], data['inputs'].shape[2:])
+    encodings = model.encoder_neck(model.encoder(maps))
+    expected = model.bbox_head.loss(encodings, data['data_samples'])
+    assert all(torch.equal(value, reader.loss(maps, data['data_samples'])[key]) for key, value in expected.items())
+    assert model.student.backbone is not reader.backbone is model.encoder and reader.bbox_head is model.bbox_head
+
+
+def test_a_checkpoint_is_the_plain_detectors_and_loads_again():
+    model = autoencoder()
+    saved = model.state_dict()
+    plain = MODELS.build(dict(tiny_detector('retinanet'), _scope_='mmdet'))
+    own = {key: value for key, value in saved.items() if not key.startswith('distiller.')}
+    plain.load_state_dict(own)
+    rest = {key.split('.')[1] for key in saved if key.startswith('distiller.')}
+    assert rest == {'encoder', 'encoder_neck', 'methods'}
+    torch.manual_seed(9)
+    other = LabelEncAutoencoder(tiny_detector('retinanet'), dict(stem_channels=8))
+    other.load_state_dict(saved)
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in saved.items())
+
+
+def test_a_copy_has_an_encoder_of_its_own():
+    """As EMA makes one."""
+    model = autoencoder()
+    other = copy.deepcopy(model)
+    assert other.label_detector().backbone is other.encoder is not model.encoder
+    losses(other)
+
+
+def test_dimming():
+    model = autoencoder(dim=0.5)
+    data = model.data_preprocessor(toy_samples(), True)
+    size = data['inputs'].shape[2:]
+    torch.manual_seed(0)
+    peaks = torch.cat([own.map.amax((1, 2)) for _ in range(40) for own in model.label_maps(data['data_samples'], size)])
+    bright = model.eval().label_maps(data['data_samples'], size)
+    full = torch.cat([own.map.amax((1, 2)) for _ in range(40) for own in bright])
+    assert (peaks <= full).all() and 0.3 < (peaks == full).float().mean() < 0.7 and peaks.min() < 0.3
+
+
+def test_images_without_boxes():
+    found = losses(autoencoder(), boxes=((), ()))
+    total(value for key, value in found.items() if 'loss' in key).backward()
+    assert all(torch.as_tensor(total([value])).isfinite().all() for value in found.values())
+
+
+def test_without_distance():
+    model = autoencoder(distance_weight=0.0)
+    found = losses(model)
+    assert found['loss_distance'] == 0 and found['reconstruction_loss_cls']
+    found['loss_distance'].backward()
+    assert all((value.grad == 0).all() for value in groups(model)['adapter'].values())
+
+
+def with_batch_norm(family):
+    model = tiny_detector(family)
+    model.bbox_head.norm_cfg = dict(type='BN')
+    return model
+
+
+def without_neck():
+    model = tiny_detector('retinanet')
+    model.neck = None
+    model.bbox_head.in_channels = 64
+    return model
+
+
+@pytest.mark.parametrize(('student', 'options', 'message'), [
+    (with_batch_norm('fcos'), {}, r'bbox_head.*BatchNorm2d: one head over .* mix their\s+statistics; give .*GN'),
+    (without_neck(), {}, 'has no neck'),
+    (tiny_detector('retinanet'), dict(dim=2), 'dim 2'),
+    (tiny_detector('retinanet'), dict(distance_weight=-1), 'distance_weight is -1'),
+])
+def test_refuses(student, options, message):
+    with pytest.raises(ValueError, match=message):
+        LabelEncAutoencoder(student, **options)
