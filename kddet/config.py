@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from mmengine.config import Config, ConfigDict
 
+WRAPPERS = 'kddet.Distiller', 'kddet.LabelEncAutoencoder'
 ConfigLike: TypeAlias = str | os.PathLike | dict | Config
 
 
@@ -37,8 +38,8 @@ def load_config(source: ConfigLike) -> Config:
 
 
 def is_distillation(cfg: Config) -> bool:
-    """Whether the config's model is a kddet Distiller."""
-    return cfg.model.get('type') == 'kddet.Distiller'
+    """Whether the config's model is a Distiller, or another wrapper of kddet's around a ``student``."""
+    return cfg.model.get('type') in WRAPPERS
 
 
 def student_config(cfg: Config) -> Config:

@@ -137,6 +137,8 @@ def test_evil_checkpoint_is_refused_on_resume(run, trained, tmp_path):
 @pytest.mark.parametrize('config', QUICK, ids=lambda path: path.stem)
 def test_quick_config_gives_what_it_says(config, run, tmp_path):
     run('make_digits.py', '--train', '64', '--val', '16')  # the first pictures of the data set are always the same
+    for earlier in re.findall(r'after (\S+\.py)', config.read_text().partition('_base_')[0]):
+        run('train.py', config.parent / earlier)
     run('train.py', config, '--work-dir', 'work')
     says = re.search(r'Expected: (\w+) ([0-9.]+) \+- ([0-9.]+) .*; (\w+\.pth),', config.read_text())
     key, *numbers, left = says.groups()
