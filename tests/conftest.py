@@ -13,7 +13,7 @@ import kddet  # noqa: E402, F401
 from kddet.cli import quiet  # noqa: E402
 from kddet.datasets import make_digits  # noqa: E402
 from kddet.overlay import distillation_config  # noqa: E402
-from kddet.studies.study import move_data  # noqa: E402
+from kddet.studies.plan import move_data  # noqa: E402
 
 quiet()
 

@@ -8,9 +8,9 @@ from kddet.cli import main_guard
 from kddet.config import load_config, student_config
 from kddet.datasets import make_digits
 from kddet.studies import Run, execute
+from kddet.studies.plan import move_data
 from kddet.studies.report import draw, parameters_and_flops, table
 from kddet.studies.runs import REPOSITORY, environment
-from kddet.studies.study import move_data
 
 TEACHER = 'configs/digits/retinanet_r18-half_fpn_16e_digits.py'
 DISTILLED = 'configs/fgfi/fgfi_retinanet_r18-half_to_r18-quarter_fpn_10e_digits.py'

@@ -38,20 +38,22 @@ class LabelEncAutoencoder(StudentWrapper):
     Args:
         student: config of a detector with a backbone, a neck and heads that read the neck alone.
         encoder: keyword arguments of :class:`LabelEncoder`; classes and widths are the detector's.
-        distance_weight: of ``loss_distance``; 0 trains an encoder that reconstructs and no more.
+        joint: train the detector too. Otherwise encoder and head learn to reconstruct and no more, the ablation of the
+            paper, and backbone and neck stay what they are.
+        distance_weight: of ``loss_distance``.
         dim: share of objects, at random, whose label map is dimmed by a random factor; the authors' is 0.5.
 
     Raises:
         ValueError: no neck, or batch norm in the head, which would mix the statistics of features and encodings.
     """
 
-    def __init__(self, student: dict, encoder: dict | None = None, distance_weight: float = 1.0,
+    def __init__(self, student: dict, encoder: dict | None = None, joint: bool = True, distance_weight: float = 1.0,
                  dim: float = 0.5) -> None:
         super().__init__(student)
         if not (distance_weight >= 0 and 0 <= dim <= 1):
             raise ValueError(f'distance_weight is {distance_weight} and dim {dim}; they must be 0 or more, and 0 to 1')
         check_detector(self.student)
-        self.dim = dim
+        self.joint, self.dim = joint, dim
         with random_state_kept():
             records = probe(self.student, ['backbone', NECK], 'student')
             self.encoder = LabelEncoder(num_classes_of(self.student),
@@ -60,6 +62,9 @@ class LabelEncAutoencoder(StudentWrapper):
             width = records.pyramid(NECK)[0].shape[1]
             self.methods = ModuleDict(dict(distance=_Distance(width, distance_weight)))
         self.check_names()
+        if not joint:
+            for part in (self.student.backbone, self.student.neck, self.methods):
+                part.requires_grad_(False)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list) -> dict:
         """The student's own losses, those of the reconstruction, and ``loss_distance``.
@@ -68,13 +73,16 @@ class LabelEncAutoencoder(StudentWrapper):
             batch_inputs: ``(N, 3, H, W)``, normalised and padded.
             batch_data_samples: with ``gt_instances``.
         """
-        with Recorder(self.student, [NECK], 'student') as features:
-            losses = dict(self.student.loss(batch_inputs, batch_data_samples))
+        losses = {}
+        if self.joint:
+            with Recorder(self.student, [NECK], 'student') as features:
+                losses |= self.student.loss(batch_inputs, batch_data_samples)
         maps = self.label_maps(batch_data_samples, (batch_inputs.shape[2], batch_inputs.shape[3]))
         reader = self.label_detector()
         with Recorder(reader, [NECK], 'label encoder') as encodings:
             losses |= {f'reconstruction_{key}': value for key, value in reader.loss(maps, batch_data_samples).items()}
-        losses['loss_distance'] = self.methods['distance'](features.pyramid(NECK), encodings.pyramid(NECK))
+        if self.joint:
+            losses['loss_distance'] = self.methods['distance'](features.pyramid(NECK), encodings.pyramid(NECK))
         return losses
 
     def label_maps(self, samples: list, size: tuple[int, int]) -> list[LabelMap]:

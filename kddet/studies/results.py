@@ -9,7 +9,8 @@ from statistics import mean, stdev
 
 from scipy.stats import t as student_t
 
-from .study import BASELINE, Study
+from .plan import BASELINE
+from .study import Study
 
 MEASURES = dict(mAP='mAP', mAP_50='mAP50', mAP_75='mAP75')
 

@@ -1,7 +1,6 @@
 """A study: data set x detector pairs x variants x seeds, read from a yaml file and turned into runs."""
 from __future__ import annotations
 
-import copy
 import difflib
 import fcntl
 import json
@@ -9,18 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
-from kddet.config import load_config
-from kddet.overlay import distillation_config
-
-from .runs import REPOSITORY, PseudoLabelling, Run
+from .plan import BASELINE, TEACHER, Plan
+from .runs import Run
 
 KEYS = dict(title=str, question=str, findings=str, pairs=dict, variants=dict, seeds=list, options=dict,
             teacher_options=dict, published=dict)
 PAIR_KEYS = ('teacher', 'student', 'pseudo_labels')
 VARIANT_KEYS = ('methods', 'student', 'options', 'hooks', 'pairs')
-BASELINE = 'baseline'
 
 
 @dataclass
@@ -30,12 +26,13 @@ class Study:
     Attributes:
         title, question: for the page of results.
         findings: what the results say, in words; written once they are there.
-        pairs: ``{name: {teacher: config, student: config}}``, paths from the repository's root; with
-            ``pseudo_labels: {images: ..., ann: ..., score_thr: ...}``, below the data's root, the teacher labels these
-            pictures for the unlabelled data sets of the variants.
+        pairs: ``{name: {teacher: config, student: config}}``, paths from the repository's root; no teacher where no
+            method reads one. With ``pseudo_labels: {images: ..., ann: ..., score_thr: ...}``, below the data's root,
+            the teacher labels these pictures for the unlabelled data sets of the variants.
         variants: ``{name: {methods: {...}, student: config, options: {...}, hooks: [...], pairs: [...]}}``, all but
             ``methods`` optional; ``baseline`` is added by itself. Without methods (``{}``) the student is a plain one;
-            ``student`` replaces the pair's.
+            ``student`` replaces the pair's, a config or ``{pair: config}``. In ``methods``, ``'{name}'`` stands for the
+            checkpoint of an earlier variant of the same pair and seed.
         seeds: the same for every variant; baseline and variants of a seed share data order and initial weights.
         published: gains of the paper to stand beside ours: ``{source: text, gains: {variant: {column: points}}}``.
         options, teacher_options: settings that override those of the student and teacher configs, dotted.
@@ -76,7 +73,7 @@ class Study:
                 raise ValueError(f'{path}: variant {name!r} has {", ".join(wrong) or "no methods"}; it takes '
                                  f'{", ".join(VARIANT_KEYS)}, and the pairs are {", ".join(content["pairs"])}')
         for name, pair in content['pairs'].items():
-            if not {'teacher', 'student'} <= set(pair) <= set(PAIR_KEYS):
+            if not {'student'} <= set(pair) <= set(PAIR_KEYS):
                 raise ValueError(f'{path}: pair {name!r} has {", ".join(pair)}; it takes {", ".join(PAIR_KEYS)}')
         published = content.get('published')
         if published and (set(published) != {'source', 'gains'} or set(published['gains']) - set(content['variants'])):
@@ -84,73 +81,25 @@ class Study:
                              f'{", ".join(content["variants"])}')
         return cls(name=path.stem, **content)
 
-    def runs(self, work_dir: Path, data_root: str | None = None, pairs: list[str] | None = None) -> list[Run]:
+    def runs(self, work_dir: Path, data_root: str | None = None, pairs: list[str] | None = None,
+             seeds: list[int] | None = None) -> list[Run]:
         """Teachers first, then baselines, then variants, each depending on what it is compared with.
 
+        Args:
+            pairs, seeds: those of the study, or some of them.
+
         Raises:
-            ValueError: ``pairs`` names one that the study does not have.
+            ValueError: ``pairs`` or ``seeds`` name one that the study does not have.
         """
+        if other := set(seeds or ()).difference(self.seeds):
+            raise ValueError(f'seeds {sorted(other)} are not in the study {self.name}, which has {self.seeds}')
         if unknown := [pair for pair in pairs or () if pair not in self.pairs]:
             raise ValueError(f'pairs {", ".join(unknown)} are not in the study {self.name}, which has '
                              f'{", ".join(self.pairs)}')
-        pairs = [pair for pair in self.pairs if not pairs or pair in pairs]
-        teachers = {pair: self._teacher(pair, work_dir, data_root) for pair in pairs}
-        labels = {pair: self._labelling(pair, teachers[pair]) for pair in pairs if 'pseudo_labels' in self.pairs[pair]}
-        runs = [*teachers.values(), *labels.values()]
-        for seed in self.seeds:
-            for pair in pairs:
-                student = self._student(self.pairs[pair]['student'], seed, data_root)
-                about = dict(study=self.name, pair=pair, seed=seed, options=self.options or {})
-                baseline = Run(f'{pair} {BASELINE} seed {seed}', work_dir / pair / BASELINE / str(seed), student,
-                               about=dict(about, variant=BASELINE), after=(teachers[pair],))
-                runs.append(baseline)
-                for name, variant in self.variants.items():
-                    if pair not in (variant.get('pairs') or self.pairs):
-                        continue
-                    base = self._student(variant['student'], seed, data_root) if 'student' in variant else student
-                    cfg = self._variant(base, variant, teachers[pair])
-                    after: tuple[Run, ...] = (teachers[pair], baseline)
-                    if unlabelled := unlabelled_datasets(cfg.train_dataloader.dataset):
-                        after += (labels[pair],)
-                        for dataset in unlabelled:
-                            dataset.ann_file = str(labels[pair].checkpoint)
-                    own = dict(options={**(self.options or {}), **(variant.get('options') or {})},
-                               hooks=variant.get('hooks') or [])
-                    runs.append(Run(f'{pair} {name} seed {seed}', work_dir / pair / name / str(seed), cfg,
-                                    about=dict(about, variant=name, **own), after=after))
+        plans = [Plan(self, pair, work_dir, data_root) for pair in self.pairs if not pairs or pair in pairs]
+        runs = [run for plan in plans for run in plan.once()]
+        runs += [run for seed in seeds or self.seeds for plan in plans for run in plan.of_seed(seed)]
         return sorted(runs, key=lambda run: len(run.after))
-
-    def _teacher(self, pair: str, work_dir: Path, data_root: str | None) -> Run:
-        cfg = load_config(REPOSITORY / self.pairs[pair]['teacher'])
-        _prepare(cfg, self.teacher_options, data_root)
-        return Run(f'{pair} teacher', work_dir / pair / 'teacher', cfg,
-                   about=dict(study=self.name, pair=pair, variant='teacher', options=self.teacher_options or {}))
-
-    def _labelling(self, pair: str, teacher: Run) -> PseudoLabelling:
-        wanted = self.pairs[pair]['pseudo_labels']
-        root = Path(teacher.cfg.data_root).absolute()
-        cfg = Config(dict(images=str(root / wanted['images']), ann=str(root / wanted['ann']),
-                          score_thr=wanted['score_thr']))
-        return PseudoLabelling(f'{pair} pseudo labels', teacher.work_dir.parent / 'pseudo-labels', cfg,
-                               after=(teacher,))
-
-    def _student(self, config: str, seed: int, data_root: str | None) -> Config:
-        cfg = load_config(REPOSITORY / config)
-        _prepare(cfg, self.options, data_root)
-        cfg.randomness = dict(seed=seed)
-        return cfg
-
-    @staticmethod
-    def _variant(student: Config, variant: dict, teacher: Run) -> Config:
-        cfg = student.copy()
-        if variant['methods']:
-            cfg = distillation_config(student, methods=copy.deepcopy(variant['methods']),
-                                      teacher=dict(config=str(teacher.config_file),
-                                                   checkpoint=str(teacher.checkpoint)))
-        cfg.merge_from_dict(variant.get('options') or {})
-        if variant.get('hooks'):
-            cfg.custom_hooks = [*cfg.get('custom_hooks', []), *variant['hooks']]
-        return cfg
 
 
 def write_rows(runs: list[Run], path: Path) -> None:
@@ -171,10 +120,11 @@ def _row(run: Run) -> dict:
                methods=_methods(run.cfg), measures=result['measures'], seconds=result['seconds'],
                peak_memory_mib=result['peak_memory'], checkpoint=result['checkpoint_hash'],
                **{f'{run.unit}s': run.length})
-    for other, name in zip(run.after, ('teacher', BASELINE)):
-        row[f'{name}_measures'] = other.result['measures']
-    if run.after:
-        row['teacher_hash'] = result['after'][0]
+    for other in run.after:
+        if (name := other.about.get('variant')) in (TEACHER, BASELINE):
+            row[f'{name}_measures'] = other.result['measures']
+        if name == TEACHER:
+            row['teacher_hash'] = other.result['checkpoint_hash']
     return row
 
 
@@ -189,31 +139,3 @@ def _config_name(run: Run) -> str:
 def _methods(cfg: Config) -> dict:
     methods = cfg.model.get('methods') if cfg.model.get('type') == 'kddet.Distiller' else None
     return methods.to_dict() if methods else {}
-
-
-def _prepare(cfg: Config, options: dict | None, data_root: str | None) -> None:
-    if data_root:
-        move_data(cfg, data_root)
-    cfg.merge_from_dict(options or {})
-
-
-def move_data(cfg: Config, data_root: str | Path) -> None:
-    """Point data set and evaluators of a config to another folder."""
-    old, new = cfg.data_root, str(data_root).rstrip('/') + '/'
-    cfg.data_root = new
-    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        for dataset in sources(cfg[key].dataset):
-            dataset.data_root = new
-    for key in ('val_evaluator', 'test_evaluator'):
-        cfg[key].ann_file = cfg[key].ann_file.replace(old, new, 1)
-
-
-def sources(dataset: ConfigDict) -> list[ConfigDict]:
-    """The data sets inside wrappers such as ``ConcatDataset`` and ``RepeatDataset``, or the data set itself."""
-    if 'datasets' in dataset:
-        return [source for inner in dataset.datasets for source in sources(inner)]
-    return sources(dataset.dataset) if 'dataset' in dataset else [dataset]
-
-
-def unlabelled_datasets(dataset: ConfigDict) -> list[ConfigDict]:
-    return [source for source in sources(dataset) if source.get('type') == 'kddet.UnlabelledDataset']

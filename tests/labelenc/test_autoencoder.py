@@ -121,6 +121,18 @@ def test_images_without_boxes():
     assert all(torch.as_tensor(total([value])).isfinite().all() for value in found.values())
 
 
+def test_reconstruction_alone():
+    """Of the detector the head alone learns, from encodings."""
+    model = autoencoder(joint=False)
+    found = losses(model)
+    assert found and all(key.startswith('reconstruction_') for key in found)
+    total(value for key, value in found.items() if 'loss' in key).backward()
+    for part, parameters in groups(model).items():
+        trained = part in ('heads', 'encoder')
+        assert all(value.requires_grad is trained and (value.grad is not None) is trained
+                   for value in parameters.values())
+
+
 def test_without_distance():
     model = autoencoder(distance_weight=0.0)
     found = losses(model)

@@ -99,6 +99,25 @@ def test_pseudo_labels_come_between_the_teacher_and_the_unlabelled_data(tmp_path
     assert runs['retinanet soft seed 0'].cfg.model.type == 'kddet.Distiller'
 
 
+def test_variants_build_on_each_other_and_need_no_teacher(tmp_path, repository):
+    study = Study.read(repository / 'configs/studies/labelenc-digits.yaml')
+    runs = {run.name: run for run in study.runs(tmp_path, pairs=['faster-rcnn'], seeds=[1])}
+    assert len(runs) == 5 and not any('teacher' in name for name in runs)
+    first, second = runs['faster-rcnn step1-joint seed 1'], runs['faster-rcnn step2-joint seed 1']
+    assert first.cfg.model.type == 'kddet.LabelEncAutoencoder' and first.cfg.model.student.type == 'FasterRCNN'
+    assert second.after == (runs['faster-rcnn baseline seed 1'], first)
+    assert second.cfg.model.methods.labelenc.step1 == str(first.checkpoint) and 'teacher' not in second.cfg.model
+    assert runs['faster-rcnn step1-reconstruction seed 1'].cfg.model.joint is False
+    with pytest.raises(ValueError, match=r'seeds \[7\] are not in the study labelenc-digits'):
+        study.runs(tmp_path, seeds=[7])
+
+
+def test_a_variant_that_builds_on_a_later_one_is_refused(study, tmp_path):
+    study.variants['hint']['methods'] = dict(hint=dict(type='kddet.HintLearning', tap='{ramped}'))
+    with pytest.raises(ValueError, match='{ramped} is to be the checkpoint of a variant, and there are baseline'):
+        study.runs(tmp_path)
+
+
 def test_data_root_is_moved_everywhere(study, tmp_path):
     cfg = study.runs(tmp_path, '/elsewhere')[1].cfg
     assert cfg.train_dataloader.dataset.data_root == cfg.val_dataloader.dataset.data_root == '/elsewhere/'
