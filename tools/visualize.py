@@ -1,6 +1,12 @@
-"""Pictures of what a method sees. `masks`: the cells that fine-grained imitation compares, level by level."""
+"""Pictures of what a method sees.
+
+masks: the cells that fine-grained imitation compares, level by level. labelenc: label maps, their encodings, and what
+the head makes of these.
+"""
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmdet.structures.bbox import get_box_tensor
@@ -9,9 +15,10 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
 import kddet
+from kddet.checkpoint import load_checkpoint, load_weights
 from kddet.cli import main_guard
 from kddet.config import load_config, student_config
-from kddet.pictures import draw_masks, mask_titles
+from kddet.pictures import draw_encodings, draw_masks, mask_titles
 from kddet.probe import probe
 
 IMITATION = 'kddet.FineGrainedImitation'
@@ -22,12 +29,34 @@ def parse_args() -> argparse.Namespace:
     what = parser.add_subparsers(dest='what', required=True)
     masks = what.add_parser('masks', help='the mask of each level over validation pictures, with their boxes')
     masks.add_argument('config', help='a distillation config, or any MMDet config; no weights are needed')
-    masks.add_argument('--out', required=True, help='folder for the pictures')
-    masks.add_argument('--number', type=int, default=4, help='of pictures, taken as one batch (default: %(default)s)')
     masks.add_argument('--method-options', nargs='+', action=DictAction, default={},
                        help='of the imitation, over those of the config: threshold_factor=0.3 scope=level')
-    masks.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+    labelenc = what.add_parser('labelenc', help='label map, energy of the encodings and reconstruction')
+    labelenc.add_argument('config', help='of step 1, a kddet.LabelEncAutoencoder')
+    labelenc.add_argument('checkpoint', help='of step 1')
+    labelenc.add_argument('--score-thr', type=float, default=0.3, help='detections below are not drawn')
+    for own in (masks, labelenc):
+        own.add_argument('--out', required=True, help='folder for the pictures')
+        own.add_argument('--number', type=int, default=4, help='of pictures, taken as one batch (default: %(default)s)')
+        own.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
     return parser.parse_args()
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    if args.number < 1:
+        raise ValueError(f'--number {args.number}: at least 1')
+    cfg = load_config(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    return cfg
+
+
+def first_batch(cfg: Config, detector: Any, number: int) -> dict:
+    """Validation pictures as the network gets them, padded as in training, with their boxes."""
+    loader = dict(cfg.val_dataloader, batch_size=number, num_workers=0, persistent_workers=False)
+    _annotate_first(loader['dataset'])
+    return detector.data_preprocessor(next(iter(Runner.build_dataloader(loader))), True)
 
 
 def imitation(cfg: Config, detector: torch.nn.Module, options: dict) -> kddet.FineGrainedImitation:
@@ -45,30 +74,52 @@ def imitation(cfg: Config, detector: torch.nn.Module, options: dict) -> kddet.Fi
 
 @torch.no_grad()
 def masks(args: argparse.Namespace) -> None:
-    if args.number < 1:
-        raise ValueError(f'--number {args.number}: at least 1')
-    cfg = load_config(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args)
     plain = student_config(cfg)
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
     plain.model.backbone.init_cfg = None
     detector = MODELS.build(plain.model).eval()
     method = imitation(cfg, detector, args.method_options)
-    loader = dict(plain.val_dataloader, batch_size=args.number, num_workers=0, persistent_workers=False)
-    _annotate_first(loader['dataset'])
-    data = detector.data_preprocessor(next(iter(Runner.build_dataloader(loader))), True)  # padded as in training
+    data = first_batch(plain, detector, args.number)
     with kddet.Recorder(detector, method.student_taps, 'student') as records:
         detector.extract_feat(data['inputs'])
     maps = [records.pyramid(method.tap)[level] for level, _ in method.pairs]
     found = method.masks(maps, data['data_samples'])
-    folder = Path(args.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    for index, (image, sample) in enumerate(zip(data['inputs'], data['data_samples'])):
-        path = folder / f'{Path(sample.img_path).stem}.png'
+    for index, (path, image, sample) in enumerate(pictures(args.out, data)):
         draw_masks(path, image, get_box_tensor(sample.gt_instances.bboxes), [level[index] for level in found],
                    mask_titles(maps, image))
         print(f'wrote {path}')
+
+
+@torch.no_grad()
+def labelenc(args: argparse.Namespace) -> None:
+    cfg = read_config(args)
+    if cfg.model.type != 'kddet.LabelEncAutoencoder':
+        raise ValueError(f'the model of {args.config} is a {cfg.model.type}; give the config of step 1, whose model is '
+                         'a kddet.LabelEncAutoencoder (configs/labelenc/labelenc-step1_*.py)')
+    cfg.model.student.backbone.init_cfg = None
+    model = MODELS.build(cfg.model).eval()
+    print(load_weights(model, load_checkpoint(args.checkpoint)['state_dict'], name=args.checkpoint))
+    data = first_batch(cfg, model, args.number)
+    maps = model.label_maps(data['data_samples'], tuple(data['inputs'].shape[2:]))
+    reader = model.label_detector()
+    with kddet.Recorder(reader, ['neck'], 'label encoder') as records:
+        found = reader.predict(maps, data['data_samples'], rescale=False)
+    levels = records.pyramid('neck')
+    for index, (path, image, sample) in enumerate(pictures(args.out, data)):
+        detections = found[index].pred_instances
+        detections = detections[detections.scores >= args.score_thr]
+        energies = [level[index].square().mean(0) for level in levels]
+        draw_encodings(path, image, get_box_tensor(sample.gt_instances.bboxes), maps[index].map, energies,
+                       mask_titles(levels, image), detections.bboxes)
+        print(f'wrote {path}')
+
+
+def pictures(out: str, data: dict) -> Iterator[tuple[Path, torch.Tensor, Any]]:
+    """A file to write, the network's input and the sample of each picture of a batch."""
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for image, sample in zip(data['inputs'], data['data_samples']):
+        yield folder / f'{Path(sample.img_path).stem}.png', image, sample
 
 
 def _annotate_first(dataset: dict) -> None:
@@ -83,7 +134,7 @@ def _annotate_first(dataset: dict) -> None:
 
 def main() -> None:
     args = parse_args()
-    masks(args)
+    dict(masks=masks, labelenc=labelenc)[args.what](args)
 
 
 if __name__ == '__main__':

@@ -73,7 +73,7 @@ class LabelEncAutoencoder(StudentWrapper):
             batch_inputs: ``(N, 3, H, W)``, normalised and padded.
             batch_data_samples: with ``gt_instances``.
         """
-        losses = {}
+        losses: dict = {}
         if self.joint:
             with Recorder(self.student, [NECK], 'student') as features:
                 losses |= self.student.loss(batch_inputs, batch_data_samples)

@@ -172,6 +172,20 @@ def test_masks_are_drawn(trained, run, tmp_path):
     assert 'at least 1' in run('visualize.py', 'masks', trained[0], '--out', 'masks', '--number', '0', code=2)
 
 
+def test_encodings_are_drawn(run, tmp_path):
+    run('make_digits.py', '--train', '64', '--val', '16')
+    config = ROOT / 'configs/quick/labelenc-step1_quick.py'
+    run('train.py', config, '--work-dir', 'work')
+    out = run('visualize.py', 'labelenc', config, 'work/epoch_1.pth', '--out', 'encodings', '--number', '2',
+              '--score-thr', '0')
+    written = sorted((tmp_path / 'encodings').glob('*.png'))
+    assert len(written) == 2 and all(f'wrote encodings/{path.name}' in out for path in written)
+    assert all(path.stat().st_size > 30_000 for path in written)
+    other = ROOT / 'configs/quick/fgfi_quick.py'
+    error = run('visualize.py', 'labelenc', other, 'work/epoch_1.pth', '--out', 'x', code=2)
+    assert 'is a kddet.Distiller; give the config of step 1' in error
+
+
 def test_masks_are_measured_beside_a_training_step(run):
     out = run('benchmark_masks.py', '--shape', '96', '128', '--boxes', '5', '--iters', '1', '--batch', '1')
     assert re.search(r'training step .* ms\n', out)
