@@ -8,16 +8,25 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
 from torch import multiprocessing
 
-from kddet import Distiller
+from kddet import Distiller, LabelEncAutoencoder
 from kddet.testing import tiny_detector, toy_samples
 
 
-def model(teacher_reads=True, method='HintLearning', family='fcos', empty=False):
+def model(teacher_reads=True, method='HintLearning', family='fcos', empty=False, step1=None):
     init_default_scope('mmdet')
     torch.manual_seed(0)
     student = tiny_detector(family)  # FCOS and ATSS normalise by positives over all ranks, as RetinaNet does not
     # a batch norm sees other images on each rank; the joint batch is compared, so its statistics stay out of it
     student.backbone.norm_eval = True
+    if method == 'LabelEncAutoencoder':
+        autoencoder = LabelEncAutoencoder(student, dict(stem_channels=8), dim=0)
+        autoencoder.init_weights()
+        autoencoder.methods['distance'].schedule = float(teacher_reads)
+        return autoencoder.train()
+    if method == 'LabelEnc':
+        distiller = Distiller(student, methods=dict(method=dict(type='kddet.LabelEnc', step1=str(step1))))
+        distiller.init_weights()
+        return distiller.train()
     distiller = Distiller(student, dict(config=dict(model=tiny_detector(family, 16)), checkpoint=None),
                           dict(method=dict(type=f'kddet.{method}')))
     distiller.init_weights()
@@ -44,7 +53,7 @@ def gradients(network, data):
 def worker(rank, folder, *options):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    network = MMDistributedDataParallel(model(*options), find_unused_parameters=False, broadcast_buffers=False)
+    network = MMDistributedDataParallel(model(*options, step1=folder / 'step1.pth'), find_unused_parameters=False, broadcast_buffers=False)
     for _ in range(2):  # an unused parameter is only noticed in the second iteration
         network.zero_grad()
         found = gradients(network, batch(options[-1], rank))
@@ -54,13 +63,16 @@ def worker(rank, folder, *options):
 
 @pytest.mark.parametrize('options', [
     (True, 'HintLearning', 'fcos', False), (False, 'HintLearning', 'fcos', False), (True, 'Chen2017', 'fcos', True),
-    (True, 'Chen2017', 'atss', True), (True, 'FineGrainedImitation', 'atss', True)])
+    (True, 'Chen2017', 'atss', True), (True, 'FineGrainedImitation', 'atss', True),
+    (True, 'AdaptiveDistillation', 'fcos', True), (True, 'LabelEncAutoencoder', 'fcos', False),
+    (False, 'LabelEncAutoencoder', 'fcos', True), (True, 'LabelEnc', 'fcos', True)])
 def test_gradients_are_equal_on_both_ranks_and_to_the_joint_batch(tmp_path, options):
+    torch.save(dict(state_dict=model(method='LabelEncAutoencoder').state_dict()), tmp_path / 'step1.pth')
     multiprocessing.spawn(worker, (tmp_path, *options), nprocs=2)
     first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
-    joint = gradients(model(*options), batch(options[-1]))
+    joint = gradients(model(*options, step1=tmp_path / 'step1.pth'), batch(options[-1]))
     assert first.keys() == second.keys() == joint.keys()
-    assert any(name.startswith('methods.method') for name in joint)
+    assert options[1] == 'AdaptiveDistillation' or any(name.startswith('methods.') for name in joint)
     for name, value in joint.items():
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], value, rtol=2e-3, atol=1e-5, msg=lambda text, name=name: name + text)

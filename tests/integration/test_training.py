@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from kddet.checkpoint import load_checkpoint
@@ -88,6 +88,34 @@ def test_resuming_equals_an_uninterrupted_run(distilled_config, tmp_path, ema):
     resumed = train(cfg, tmp_path / 'resumed', resume=True, load_from=str(tmp_path / 'whole/epoch_1.pth'))
     assert resumed.epoch == 2
     assert same_weights(tmp_path / 'whole/epoch_2.pth', tmp_path / 'resumed/epoch_2.pth')
+
+
+@pytest.fixture
+def step1_config(plain_config):
+    cfg = copy.deepcopy(plain_config)
+    cfg.model = ConfigDict(type='kddet.LabelEncAutoencoder', student=cfg.model, encoder=dict(stem_channels=8), dim=0)
+    cfg.custom_hooks = [dict(type='kddet.LossWeightHook', method='distance', start=1, by_epoch=True)]
+    return cfg
+
+
+def test_labelenc_in_two_steps(step1_config, plain_config, tmp_path):
+    """The adapter idles for an epoch and stays what it is; each step, interrupted, goes on as if it had not been."""
+    train(step1_config, tmp_path / 'whole')
+    train(step1_config, tmp_path / 'parts', resume=True, load_from=str(tmp_path / 'whole/epoch_1.pth'))
+    assert same_weights(tmp_path / 'whole/epoch_2.pth', tmp_path / 'parts/epoch_2.pth')
+    first, last = (load_checkpoint(tmp_path / f'whole/epoch_{epoch}.pth')['state_dict'] for epoch in (1, 2))
+    adapter = [key for key in first if key.startswith('distiller.methods.distance.adapter')]
+    fresh = build(step1_config, tmp_path / 'fresh')
+    fresh.model.init_weights()
+    assert len(adapter) == 6 and all(torch.equal(first[key], fresh.model.state_dict()[key]) for key in adapter)
+    assert not any(torch.equal(first[key], last[key]) for key in adapter)
+    step2 = copy.deepcopy(plain_config)
+    step2.model = ConfigDict(type='kddet.Distiller', student=step2.model, methods=dict(
+        labelenc=dict(type='kddet.LabelEnc', step1=str(tmp_path / 'whole/epoch_2.pth'))))
+    train(step2, tmp_path / 'two')
+    train(step2, tmp_path / 'two-parts', resume=True, load_from=str(tmp_path / 'two/epoch_1.pth'))
+    assert same_weights(tmp_path / 'two/epoch_2.pth', tmp_path / 'two-parts/epoch_2.pth')
+    assert all('loss_labelenc' in line for line in scalars(tmp_path / 'two') if 'loss' in line)
 
 
 def test_stock_mmdet_tests_the_file_with_the_same_map(distilled_config, plain_config, tmp_path):
