@@ -16,6 +16,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('study', help='yaml file below configs/studies')
     parser.add_argument('--pairs', nargs='+', metavar='PAIR', help='only these detector pairs of the study')
     parser.add_argument('--seeds', nargs='+', type=int, metavar='SEED', help='only these seeds of the study')
+    parser.add_argument('--variants', nargs='+', metavar='VARIANT', help='only these variants, and the baseline')
     parser.add_argument('--jobs', type=int, default=max(1, torch.cuda.device_count() or 2),
                         help='runs side by side (default: one a GPU, or 2)')
     parser.add_argument('--data-root', help='folder of the data set, where it is not the one in the configs')
@@ -61,7 +62,7 @@ def main() -> None:
         raise ValueError(f'--jobs {args.jobs}: at least 1')
     study = Study.read(args.study)
     work_dir = Path(args.work_dir or Path('work_dirs/studies') / study.name).absolute()
-    runs = study.runs(work_dir, args.data_root, args.pairs, args.seeds)
+    runs = study.runs(work_dir, args.data_root, args.pairs, args.seeds, args.variants)
     rows = Path(args.results) / f'{study.name}.jsonl'
     execute(runs, jobs=args.jobs, report=Progress(runs, rows))
     print(f'{table(gains(read_rows(rows)), study.published)}\n\nrows in {rows}; write the pages with: '

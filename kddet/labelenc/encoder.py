@@ -71,14 +71,14 @@ class LabelEncoder(BaseModule):
 
     def forward(self, maps: Tensor | Sequence[LabelMap]) -> tuple[Tensor, ...]:
         """Label maps, dense ``(N, K, H, W)`` or the channels that are present, to a pyramid like the backbone's."""
-        feature = self.stem(maps) if isinstance(maps, Tensor) else torch.cat([self._stem(own) for own in maps])
+        feature = self.stem(maps) if isinstance(maps, Tensor) else torch.cat([self.present_stem(own) for own in maps])
         levels = []
         for stage in self.stages:
             feature = stage(feature)
             levels.append(feature)
         return tuple(levels[-self.outputs:])
 
-    def _stem(self, own: LabelMap) -> Tensor:
+    def present_stem(self, own: LabelMap) -> Tensor:
         """The stem of one picture: channels that are zero add nothing to a convolution."""
         classes, maps = own
         if not len(classes):  # one empty channel, for a gradient to every parameter

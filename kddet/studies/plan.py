@@ -27,11 +27,15 @@ class Plan:
         pair: one of its pairs.
         work_dir: of the study.
         data_root: folder of the data set, where it is not the one in the configs.
+        variants: some of the study's; None takes all.
     """
 
-    def __init__(self, study: Study, pair: str, work_dir: Path, data_root: str | None) -> None:
+    def __init__(self, study: Study, pair: str, work_dir: Path, data_root: str | None,
+                 variants: list[str] | None) -> None:
         self.study, self.pair, self.work_dir, self.data_root = study, pair, work_dir / pair, data_root
         self.configs = study.pairs[pair]
+        self.variants = {name: variant for name, variant in study.variants.items()
+                         if pair in (variant.get('pairs') or study.pairs) and (variants is None or name in variants)}
         self.teacher = self._teacher() if TEACHER in self.configs else None
         self.labels = self._labelling() if 'pseudo_labels' in self.configs else None
 
@@ -44,9 +48,8 @@ class Plan:
         after = (self.teacher,) if self.teacher else ()
         student = self._student(self.configs['student'], seed)
         runs = {BASELINE: self._run(BASELINE, seed, student, after)}
-        for name, variant in self.study.variants.items():
-            if self.pair in (variant.get('pairs') or self.study.pairs):
-                runs[name] = self._variant(name, variant, seed, student, runs)
+        for name, variant in self.variants.items():
+            runs[name] = self._variant(name, variant, seed, student, runs)
         return list(runs.values())
 
     def _teacher(self) -> Run:

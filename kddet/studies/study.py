@@ -82,21 +82,21 @@ class Study:
         return cls(name=path.stem, **content)
 
     def runs(self, work_dir: Path, data_root: str | None = None, pairs: list[str] | None = None,
-             seeds: list[int] | None = None) -> list[Run]:
+             seeds: list[int] | None = None, variants: list[str] | None = None) -> list[Run]:
         """Teachers first, then baselines, then variants, each depending on what it is compared with.
 
         Args:
-            pairs, seeds: those of the study, or some of them.
+            pairs, seeds, variants: those of the study, or some of them.
 
         Raises:
-            ValueError: ``pairs`` or ``seeds`` name one that the study does not have.
+            ValueError: ``pairs``, ``seeds`` or ``variants`` name one that the study does not have.
         """
-        if other := set(seeds or ()).difference(self.seeds):
-            raise ValueError(f'seeds {sorted(other)} are not in the study {self.name}, which has {self.seeds}')
-        if unknown := [pair for pair in pairs or () if pair not in self.pairs]:
-            raise ValueError(f'pairs {", ".join(unknown)} are not in the study {self.name}, which has '
-                             f'{", ".join(self.pairs)}')
-        plans = [Plan(self, pair, work_dir, data_root) for pair in self.pairs if not pairs or pair in pairs]
+        chosen = dict(pairs=(pairs, self.pairs), seeds=(seeds, self.seeds), variants=(variants, self.variants))
+        for what, (wanted, known) in chosen.items():
+            if unknown := [str(name) for name in wanted or () if name not in known]:
+                raise ValueError(f'{what} {", ".join(unknown)} are not in the study {self.name}, which has '
+                                 f'{", ".join(map(str, known))}')
+        plans = [Plan(self, pair, work_dir, data_root, variants) for pair in self.pairs if not pairs or pair in pairs]
         runs = [run for plan in plans for run in plan.once()]
         runs += [run for seed in seeds or self.seeds for plan in plans for run in plan.of_seed(seed)]
         return sorted(runs, key=lambda run: len(run.after))

@@ -53,7 +53,8 @@ def gradients(network, data):
 def worker(rank, folder, *options):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    network = MMDistributedDataParallel(model(*options, step1=folder / 'step1.pth'), find_unused_parameters=False, broadcast_buffers=False)
+    network = MMDistributedDataParallel(model(*options, step1=folder / 'step1.pth'), find_unused_parameters=False,
+                                        broadcast_buffers=False)
     for _ in range(2):  # an unused parameter is only noticed in the second iteration
         network.zero_grad()
         found = gradients(network, batch(options[-1], rank))

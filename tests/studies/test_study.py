@@ -108,8 +108,14 @@ def test_variants_build_on_each_other_and_need_no_teacher(tmp_path, repository):
     assert second.after == (runs['faster-rcnn baseline seed 1'], first)
     assert second.cfg.model.methods.labelenc.step1 == str(first.checkpoint) and 'teacher' not in second.cfg.model
     assert runs['faster-rcnn step1-reconstruction seed 1'].cfg.model.joint is False
-    with pytest.raises(ValueError, match=r'seeds \[7\] are not in the study labelenc-digits'):
+    some = study.runs(tmp_path, pairs=['retinanet'], seeds=[0], variants=['step1-joint', 'step2-joint'])
+    assert [run.about['variant'] for run in some] == ['baseline', 'step1-joint', 'step2-joint']
+    with pytest.raises(ValueError, match='seeds 7 are not in the study labelenc-digits, which has 0, 1, 2'):
         study.runs(tmp_path, seeds=[7])
+    with pytest.raises(ValueError, match='variants step3 are not in the study'):
+        study.runs(tmp_path, variants=['step3'])
+    with pytest.raises(ValueError, match='{step1-joint} is to be the checkpoint of a variant'):
+        study.runs(tmp_path, variants=['step2-joint'])
 
 
 def test_a_variant_that_builds_on_a_later_one_is_refused(study, tmp_path):

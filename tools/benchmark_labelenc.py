@@ -1,0 +1,54 @@
+"""The label encoder's stem on dense label maps, and on the classes that are present: time and peak memory."""
+import argparse
+
+import torch
+
+from kddet.cli import main_guard, quiet
+from kddet.labelenc import LabelEncoder, LabelMap, label_maps, present_label_map
+from kddet.measure import median_seconds, peak_memory
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+    parser.add_argument('--shape', nargs=2, type=int, default=(800, 1344), metavar=('HEIGHT', 'WIDTH'),
+                        help='of the batch, in pixels (default: 800 1344)')
+    parser.add_argument('--batch', type=int, default=2, help='pictures (default: %(default)s)')
+    parser.add_argument('--classes', type=int, default=80, help='default: %(default)s')
+    parser.add_argument('--boxes', type=int, default=8, help='a picture, of random classes (default: %(default)s)')
+    parser.add_argument('--iters', type=int, default=3, help='measured, after one to warm up (default: %(default)s)')
+    return parser.parse_args()
+
+
+@torch.no_grad()
+def main() -> None:
+    args = parse_args()
+    quiet()
+    torch.manual_seed(0)
+    height, width = args.shape
+    encoder = LabelEncoder(args.classes).to(args.device).eval()
+    extent = torch.tensor([width, height], device=args.device)
+    boxes, labels = [], []
+    for _ in range(args.batch):
+        corner = torch.rand(args.boxes, 2, device=args.device) * 0.7 * extent
+        boxes.append(torch.cat([corner, corner + 0.3 * torch.rand(args.boxes, 2, device=args.device) * extent], 1))
+        labels.append(torch.randint(args.classes, (args.boxes,), device=args.device))
+
+    def dense() -> torch.Tensor:
+        return encoder.stem(label_maps(boxes, labels, num_classes=args.classes, size=(height, width)))
+
+    def present() -> torch.Tensor:
+        maps: list[LabelMap] = [present_label_map(*own, size=(height, width)) for own in zip(boxes, labels)]
+        return torch.cat([encoder.present_stem(own) for own in maps])
+    error = (dense() - present()).abs().max()
+    measured = dict(dense=dense, present=present)
+    seconds = median_seconds(measured, args.iters, args.device)
+    memory = {name: peak_memory(call, args.device) for name, call in measured.items()}
+    print(f'{args.batch} x {args.classes} x {height} x {width}, {args.boxes} boxes a picture, {args.device}, '
+          f'{torch.get_num_threads()} threads, median of {args.iters}; largest difference {error:.1e}:')
+    for name in measured:
+        print(f'  {name:8} {1e3 * seconds[name]:9.1f} ms  {memory[name]:8.1f} MiB')
+
+
+if __name__ == '__main__':
+    main_guard(main)
