@@ -43,9 +43,10 @@ def add_host_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def work_dir_of(args: argparse.Namespace, cfg: Config) -> str:
-    """The command line first, then the config, then the name of the config file."""
+    """The command line first, then the config, then the name of the config file, and of methods on the command line."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(args.config).stem)
+    name = '_'.join(['+'.join(getattr(args, 'method', None) or ()), Path(args.config).stem]).lstrip('_')
+    return args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', name)
 
 
 def quiet() -> None:

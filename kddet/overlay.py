@@ -1,7 +1,18 @@
 """Turn a plain detector's config into a distillation config, with nothing of it restated."""
 from __future__ import annotations
 
+import difflib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
+from typing import Any
+
 from mmengine.config import Config, ConfigDict
+
+from kddet.config import is_distillation
+from kddet.methods import NAMES
+from kddet.optim import student_constructor
+from kddet.registry import MODELS
 
 
 def distillation_config(student: Config, *, teacher: dict | None, methods: dict) -> Config:
@@ -18,3 +29,66 @@ def distillation_config(student: Config, *, teacher: dict | None, methods: dict)
         model['teacher'] = teacher
     cfg.model = ConfigDict(model)
     return cfg
+
+
+def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, Any] | None = None,
+            teacher: str | None = None, teacher_checkpoint: str | None = None) -> Config:
+    """A user's own config as a distillation config, by the names of methods.
+
+    Data, schedule, hooks and everything else stay what they are. The optimizer's groups of parameters are those of the
+    plain student, whatever constructor makes them, with one more for what the methods train; and ``kddet`` is among
+    the imports, so that MMDet's own tools train the config too.
+
+    Args:
+        student: config of a plain MMDet detector, left as it is.
+        methods: keys of :data:`kddet.methods.NAMES`.
+        options: of the methods: ``{'fgfi.loss_weight': 0.02}``.
+        teacher: config of the teacher, a path or ``package::path``.
+        teacher_checkpoint: path or URL of its weights.
+
+    Raises:
+        ValueError: a method or an option that is not there, or a teacher that is missing.
+    """
+    if is_distillation(student):
+        raise ValueError('the config is a distillation config already; methods are added to the config of a plain '
+                         'detector')
+    for name in methods:
+        _check_known(name, NAMES, 'method')
+    chosen = {name: dict(type=NAMES[name]) for name in methods}
+    if len(chosen) < len(methods) or not chosen:
+        raise ValueError(f'methods {", ".join(methods) or "none"}: give one or more, each once')
+    kinds = {name: MODELS.get(NAMES[name]) for name in chosen}
+    for key in options or {}:
+        name, _, option = key.partition('.')
+        _check_known(name, chosen, 'method')
+        _check_known(option.partition('.')[0], signature(kinds[name]).parameters, f'option of {name}')
+    reads_teacher = [name for name, kind in kinds.items() if kind.needs_teacher is not False]
+    if reads_teacher and not (teacher and teacher_checkpoint):
+        missing = ' and '.join(what for what, given in (('config', teacher), ('checkpoint', teacher_checkpoint))
+                               if not given)
+        raise ValueError(f'method {", ".join(reads_teacher)} reads a teacher, whose {missing} is not given')
+    merged = Config(dict(methods=chosen))
+    merged.merge_from_dict({f'methods.{key}': value for key, value in (options or {}).items()})
+    cfg = distillation_config(student, methods=merged.methods, teacher=dict(
+        config=_absolute(teacher), checkpoint=_absolute(teacher_checkpoint)) if teacher else None)
+    cfg.optim_wrapper = student_constructor(cfg.optim_wrapper)
+    imports = cfg.get('custom_imports') or ConfigDict(imports=[], allow_failed_imports=False)
+    cfg.custom_imports = ConfigDict(imports, imports=[*_listed(imports['imports']), 'kddet'])
+    return cfg
+
+
+def _check_known(name: str, names: Iterable[str], what: str) -> None:
+    names = list(names)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        raise ValueError(f'unknown {what} {name!r}' + (f', did you mean {near[0]!r}?' if near else ';')
+                         + f' there are {", ".join(names)}')
+
+
+def _absolute(path: str | None) -> str | None:
+    local = path and '://' not in path and '::' not in path
+    return os.path.abspath(os.path.expanduser(path)) if path and local else path
+
+
+def _listed(imports: Any) -> list[str]:
+    return [imports] if isinstance(imports, str) else list(imports)

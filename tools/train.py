@@ -3,7 +3,7 @@ import argparse
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
@@ -11,11 +11,20 @@ from kddet.checkpoint import check_checkpoint
 from kddet.classes import check_config_classes
 from kddet.cli import add_host_arguments, main_guard, work_dir_of
 from kddet.config import load_config
+from kddet.methods import NAMES
+from kddet.overlay import overlay
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='a distillation config, or any MMDet config')
+    parser.add_argument('--method', type=lambda text: text.split(','), metavar='NAME[,NAME...]',
+                        help=f'distil the detector of a plain config: {", ".join(NAMES)}')
+    parser.add_argument('--teacher', metavar='CONFIG', help='config of the teacher of --method')
+    parser.add_argument('--teacher-checkpoint', metavar='FILE', help='its weights, a path or an URL')
+    parser.add_argument('--method-options', nargs='+', action=DictAction, default={},
+                        help='settings of the methods: fgfi.loss_weight=0.02')
+    parser.add_argument('--dump-config', metavar='FILE', help='write the config that would be trained, and leave')
     parser.add_argument('--amp', action='store_true', help='train in automatic mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
     parser.add_argument('--resume', nargs='?', const='auto',
@@ -29,6 +38,12 @@ def training_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    if args.method:
+        cfg = overlay(cfg, methods=args.method, options=args.method_options, teacher=args.teacher,
+                      teacher_checkpoint=args.teacher_checkpoint)
+    elif given := [name for name in ('teacher', 'teacher_checkpoint', 'method_options') if getattr(args, name)]:
+        raise ValueError(f'--{given[0].replace("_", "-")} is given without --method, which says how to distil; there '
+                         f'are {", ".join(NAMES)}')
     cfg.work_dir = work_dir_of(args, cfg)
     if args.amp:
         if not torch.cuda.is_available():
@@ -54,7 +69,12 @@ def training_config(args: argparse.Namespace) -> Config:
 
 def main() -> None:
     setup_cache_size_limit_of_dynamo()
-    cfg = training_config(parse_args())
+    args = parse_args()
+    cfg = training_config(args)
+    if args.dump_config:
+        cfg.dump(args.dump_config)
+        print(f'wrote {args.dump_config}; train it with: tools/train.py {args.dump_config}')
+        return
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()
 

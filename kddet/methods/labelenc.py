@@ -45,6 +45,7 @@ class LabelEnc(DistillMethod):
     """
 
     student_taps = (NECK,)
+    needs_teacher = False
 
     def __init__(self, step1: str, initialise: bool = True, trust_checkpoint: bool = False,
                  loss_weight: float = 1.0) -> None:

@@ -47,6 +47,28 @@ def test_train_writes_a_student_checkpoint(trained):
     assert 'backbone.conv1.weight' in saved['state_dict'] and saved['meta']['epoch'] == 2
 
 
+def test_one_argument_distils_a_plain_config(plain_config, teacher_files, run, tmp_path):
+    """And the config that it writes trains the same, from anywhere."""
+    cfg = copy.deepcopy(plain_config)
+    cfg.log_level = 'INFO'
+    (tmp_path / 'mine').mkdir()
+    cfg.dump(tmp_path / 'mine/student.py')
+    text = (tmp_path / 'mine/student.py').read_text()
+    arguments = ('mine/student.py', '--teacher', teacher_files[0], '--teacher-checkpoint', teacher_files[1],
+                 '--method', 'hint,adl', '--method-options', 'hint.adapter=None', 'adl.loss_weight=0.5')
+    run('train.py', *arguments)
+    assert 'train it with' in run('train.py', *arguments, '--dump-config', 'mine/distil.py')
+    run('train.py', 'mine/distil.py', '--work-dir', 'again')
+    assert (tmp_path / 'mine/student.py').read_text() == text
+    saved, again = (load_checkpoint(tmp_path / folder / 'epoch_2.pth')['state_dict']
+                    for folder in ('work_dirs/hint+adl_student', 'again'))
+    assert saved.keys() == again.keys() and all(torch.equal(value, again[key]) for key, value in saved.items())
+    plain = MODELS.build(cfg.model)
+    plain.load_state_dict(saved)
+    error = run('train.py', 'mine/student.py', '--teacher', teacher_files[0], code=2)
+    assert '--teacher is given without --method' in error
+
+
 def test_train_goes_on_where_it_was(trained, run, tmp_path):
     shutil.copytree(trained[1], tmp_path / 'work')
     (tmp_path / 'work/epoch_2.pth').unlink()

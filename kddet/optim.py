@@ -1,0 +1,56 @@
+"""The optimizer of a Distiller: the plain student's own groups of parameters, and one for what the methods train."""
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.config import ConfigDict
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as HOST_CONSTRUCTORS
+
+from kddet.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+DEFAULT = 'DefaultOptimWrapperConstructor'
+NAME = 'kddet.StudentOptimWrapperConstructor'
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class StudentOptimWrapperConstructor:
+    """Lets a constructor see the student as it sees a plain detector, whose parameters are called ``backbone...``.
+
+    Layer-wise learning rates go by the beginning of names, and find nothing in ``student.backbone...``. What the
+    methods train follows in a group of its own, at the optimizer's learning rate and weight decay.
+
+    Args:
+        optim_wrapper_cfg: as any constructor's.
+        paramwise_cfg: as any constructor's, with ``student_constructor``, the type of the constructor that the student
+            gets; MMEngine's default one if it is not there.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        self.optim_wrapper_cfg, own = optim_wrapper_cfg, dict(paramwise_cfg or {})
+        self.student_constructor = own.pop('student_constructor', DEFAULT)
+        self.paramwise_cfg = own or None
+
+    def __call__(self, model: Any) -> OptimWrapper:
+        model = model.module if is_model_wrapper(model) else model
+        constructor = HOST_CONSTRUCTORS.build(dict(
+            type=self.student_constructor, optim_wrapper_cfg=self.optim_wrapper_cfg, paramwise_cfg=self.paramwise_cfg))
+        wrapper = constructor(getattr(model, 'student', model))
+        others = [parameter for name, parameter in model.named_parameters()
+                  if not name.startswith('student.') and parameter.requires_grad] if hasattr(model, 'student') else []
+        if others:
+            wrapper.optimizer.add_param_group(dict(params=others))
+        return wrapper
+
+
+def student_constructor(optim_wrapper: dict) -> ConfigDict:
+    """The user's ``optim_wrapper`` with its constructor, if any, inside a :class:`StudentOptimWrapperConstructor`."""
+    cfg = ConfigDict(optim_wrapper)
+    own = ConfigDict(cfg.get('paramwise_cfg') or {})
+    if cfg.get('constructor'):
+        own.student_constructor = cfg.constructor
+    cfg.constructor = NAME
+    if own:
+        cfg.paramwise_cfg = own
+    return cfg

@@ -1,0 +1,108 @@
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+
+from kddet.methods import NAMES
+from kddet.optim import StudentOptimWrapperConstructor
+from kddet.overlay import overlay
+
+TEACHER = dict(teacher='t.py', teacher_checkpoint='t.pth')
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module(force=True)
+class ByBeginning:
+    """As layer-wise learning rates do: names are looked at from their beginning."""
+
+    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None):
+        self.cfg, self.paramwise = optim_wrapper_cfg, paramwise_cfg
+
+    def __call__(self, model):
+        from mmengine.optim import OptimWrapper
+        groups = [dict(params=[p], lr=0.1 if name.startswith('backbone.') else 1.0, decay=self.paramwise['decay'])
+                  for name, p in model.named_parameters()]
+        return OptimWrapper(torch.optim.SGD(groups, lr=self.cfg['optimizer']['lr']))
+
+
+def groups(model, cfg):
+    names = {id(parameter): name.removeprefix('student.') for name, parameter in model.named_parameters()}
+    return [(sorted(names[id(p)] for p in group['params']), {k: v for k, v in group.items() if k != 'params'})
+            for group in build_optim_wrapper(model, cfg).optimizer.param_groups]
+
+
+@pytest.mark.parametrize('optim_wrapper', [
+    dict(optimizer=dict(type='SGD', lr=0.5)),
+    dict(optimizer=dict(type='AdamW', lr=0.5, weight_decay=0.1), paramwise_cfg=dict(
+        custom_keys={'backbone': dict(lr_mult=0.1)}, norm_decay_mult=0.0)),
+    dict(constructor='ByBeginning', optimizer=dict(type='SGD', lr=0.5), paramwise_cfg=dict(decay=0.7))])
+def test_groups_of_parameters_are_the_plain_students_and_one_more(plain_config, teacher_files, optim_wrapper):
+    plain = copy.deepcopy(plain_config)
+    plain.optim_wrapper = Config(dict(o=dict(type='OptimWrapper', **optim_wrapper))).o
+    cfg = overlay(plain, methods=['hint'], teacher=teacher_files[0], teacher_checkpoint=teacher_files[1])
+    expected = groups(MODELS.build(plain.model), plain.optim_wrapper)
+    *found, last = groups(MODELS.build(cfg.model), cfg.optim_wrapper)
+    assert found == expected
+    assert len(last[0]) == 8 and all(name.startswith('methods.hint.adapters') for name in last[0])
+    assert last[1]['lr'] == 0.5
+
+
+def test_a_plain_model_gets_its_own_constructor(plain_config):
+    plain = copy.deepcopy(plain_config)
+    wrapper = StudentOptimWrapperConstructor(plain.optim_wrapper)(MODELS.build(plain.model))
+    assert len(wrapper.optimizer.param_groups) == 1
+
+
+def test_everything_else_is_the_users_own(plain_config):
+    plain = copy.deepcopy(plain_config)
+    plain.custom_imports = dict(imports='numpy', allow_failed_imports=True)
+    plain.custom_hooks = [dict(type='EMAHook')]
+    before = plain.to_dict()
+    cfg = overlay(plain, methods=['fgfi', 'adl'], options={'fgfi.adapter.kernel_size': 1, 'adl.loss_weight': 0.3},
+                  **TEACHER)
+    assert plain.to_dict() == before
+    changed = {key for key, value in cfg.to_dict().items() if value != before.get(key)}
+    assert changed == {'model', 'optim_wrapper', 'custom_imports'}
+    assert cfg.custom_imports == dict(imports=['numpy', 'kddet'], allow_failed_imports=True)
+    assert cfg.model.student == plain.model
+    assert cfg.model.methods == dict(
+        fgfi=dict(type='kddet.FineGrainedImitation', adapter=dict(kernel_size=1)),
+        adl=dict(type='kddet.AdaptiveDistillation', loss_weight=0.3))
+    assert cfg.model.teacher.config.startswith('/') and cfg.model.teacher.checkpoint.endswith('/t.pth')
+    kept = {key: value for key, value in cfg.optim_wrapper.items() if key not in ('constructor', 'paramwise_cfg')}
+    assert kept == dict(plain.optim_wrapper)
+
+
+def test_teachers_from_elsewhere_stay_where_they_are(plain_config):
+    cfg = overlay(plain_config, methods=['hint'], teacher='mmdet::a/b.py', teacher_checkpoint='https://x/y.pth')
+    assert dict(cfg.model.teacher) == dict(config='mmdet::a/b.py', checkpoint='https://x/y.pth')
+    assert 'teacher' not in overlay(plain_config, methods=['labelenc'], options={'labelenc.step1': 's.pth'}).model
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_names_are_of_methods(name):
+    from kddet import MODELS as OWN
+    from kddet import DistillMethod
+    assert issubclass(OWN.get(NAMES[name]), DistillMethod)
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (dict(methods=['fgfl'], **TEACHER), "unknown method 'fgfl', did you mean 'fgfi'. there are hint, "),
+    (dict(methods=['fgfi', 'fgfi'], **TEACHER), 'methods fgfi, fgfi: give one or more, each once'),
+    (dict(methods=[]), 'methods none'),
+    (dict(methods=['fgfi'], options={'fgfi.los_weight': 1}, **TEACHER),
+     "unknown option of fgfi 'los_weight', did you mean 'loss_weight'"),
+    (dict(methods=['fgfi'], options={'adl.beta': 1}, **TEACHER), "unknown method 'adl'; there are fgfi"),
+    (dict(methods=['fgfi', 'labelenc'], teacher='t.py'), 'method fgfi reads a teacher, whose checkpoint is not given'),
+    (dict(methods=['adl']), 'reads a teacher, whose config and checkpoint is not given'),
+])
+def test_refuses(plain_config, options, message):
+    with pytest.raises(ValueError, match=message):
+        overlay(plain_config, **options)
+
+
+def test_refuses_a_distillation_config(distilled_config):
+    with pytest.raises(ValueError, match='is a distillation config already'):
+        overlay(distilled_config, methods=['hint'], **TEACHER)
