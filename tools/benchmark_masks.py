@@ -4,6 +4,7 @@ import argparse
 import torch
 from mmengine.registry import MODELS, init_default_scope
 
+from kddet.benchmark import random_boxes
 from kddet.cli import main_guard, quiet
 from kddet.config import load_config
 from kddet.heads.priors import LevelPriors
@@ -21,13 +22,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--boxes', type=int, default=100, help='a picture (default: %(default)s)')
     parser.add_argument('--iters', type=int, default=3, help='measured, after one to warm up (default: %(default)s)')
     return parser.parse_args()
-
-
-def random_boxes(count: int, height: int, width: int) -> list[list[float]]:
-    """Boxes of 16 px to half the picture, their sides distributed evenly on a logarithmic scale."""
-    sides = 16 * (min(height, width) / 32) ** torch.rand(count, 2)
-    corner = torch.rand(count, 2) * (torch.tensor([width, height]) - sides)
-    return torch.cat([corner, corner + sides], 1).tolist()
 
 
 def main() -> None:

@@ -289,7 +289,7 @@ def environment() -> dict:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return dict(commit=_commit(), hardware=_hardware(), python=platform.python_version(), versions=versions)
+    return dict(commit=_commit(), hardware=hardware(), python=platform.python_version(), versions=versions)
 
 
 def _commit() -> str:
@@ -299,7 +299,8 @@ def _commit() -> str:
     return f'{head}+changes' if head and git('status', '--porcelain', '--', 'kddet', 'tools', 'configs') else head
 
 
-def _hardware() -> str:
+def hardware() -> str:
+    """The GPU, or the cores and their kind."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     model = next((line.split(':')[1].strip() for line in _lines('/proc/cpuinfo') if line.startswith('model name')),

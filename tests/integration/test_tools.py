@@ -214,6 +214,15 @@ def test_masks_are_measured_beside_a_training_step(run):
     assert len(re.findall(r'masks.* ms +[0-9.]+% of the step', out)) == 2
 
 
+def test_steps_are_measured(run, tmp_path):
+    configs = [ROOT / f'configs/quick/{name}_quick.py' for name in ('fgfi', 'hint')]
+    out = run('benchmark.py', *configs, '--shape', '64', '64', '--iters', '1', '--batch', '1', '--json', 'a/rows.jsonl')
+    assert len(re.findall(r'^\| (?:fgfi|hint)_quick \| 1 x 64 x 64 \|(?: -?[0-9.]+ \|){5}$', out, re.M)) == 2
+    rows = [json.loads(line) for line in (tmp_path / 'a/rows.jsonl').read_text().splitlines()]
+    assert [row['config'] for row in rows] == ['fgfi_quick', 'hint_quick'] and rows[0]['machine']
+    assert 'at least 1' in run('benchmark.py', configs[0], '--iters', '0', code=2)
+
+
 def test_adaptive_distillation_is_measured_beside_the_focal_loss(run):
     out = run('benchmark_adl.py', '--shape', '64', '64', '--iters', '1', '--classes', '5')
     assert len(re.findall(r'^  (?:focal loss|form=).* ms +[0-9.]+ x +[0-9.]+ MiB +[0-9.]+ x$', out, re.M)) == 3
