@@ -1,6 +1,7 @@
 """What a distillation step costs beside the student's own step and the teacher's forward, in one process."""
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -120,7 +121,7 @@ def table(costs: list[Cost]) -> str:
 
 def _build(cfg: Config) -> Any:
     """The Distiller with random weights, and a random first step for LabelEnc."""
-    model = cfg.model.copy()
+    model = copy.deepcopy(cfg.model)
     model.student.backbone.init_cfg = None
     if model.get('teacher'):
         model.teacher.checkpoint = None
