@@ -54,3 +54,10 @@ def student_config(cfg: Config) -> Config:
     if plain.get('custom_hooks'):
         plain.custom_hooks = [hook for hook in plain.custom_hooks if not str(hook.get('type')).startswith('kddet.')]
     return plain
+
+
+def data_sources(dataset: ConfigDict) -> list[ConfigDict]:
+    """The data sets inside wrappers such as ``ConcatDataset`` and ``RepeatDataset``, or the data set itself."""
+    if 'datasets' in dataset:
+        return [source for inner in dataset.datasets for source in data_sources(inner)]
+    return data_sources(dataset.dataset) if 'dataset' in dataset else [dataset]

@@ -75,6 +75,14 @@ class Distiller(StudentWrapper):
                 _add(losses, name, {f'loss_{name}': zero})
         return losses
 
+    def init_weights(self) -> None:
+        """Initialise the student exactly as if it stood alone, then the adapters, then what methods start it from."""
+        super().init_weights()
+        with random_state_kept():
+            for method in self.methods.values():
+                if method.loss_weight:
+                    method.init_student(self.student)
+
     def _apply(self, fn, *args, **kwargs):
         self._teacher.apply(fn)
         return super()._apply(fn, *args, **kwargs)

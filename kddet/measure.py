@@ -36,11 +36,11 @@ def peak_memory(call: Callable[[], object], device: str) -> float:
     """
     if device != 'cpu':
         _wait(device)
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
         call()
         _wait(device)
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back, or it would be taken again unseen
     Path('/proc/self/clear_refs').write_text('5')  # the peak begins anew
@@ -57,4 +57,4 @@ def _resident(key: str) -> int:
 
 def _wait(device: str) -> None:
     if device != 'cpu':
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)

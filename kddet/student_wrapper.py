@@ -36,7 +36,7 @@ class StudentWrapper(BaseDetector):
         own = {name for name, _ in self.named_children()} - {'data_preprocessor'}
         if taken := own.intersection(dict(self.student.named_children())):
             raise ValueError(f'the student, a {type(self.student).__name__}, has a submodule called {taken.pop()!r}, '
-                             f'which the {type(self).__name__} needs for itself; distil the detector inside it')
+                             f'which the {type(self).__name__} needs for itself; rename it in the detector')
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: list, **kwargs) -> list:
         """The student's own predictions."""

@@ -3,8 +3,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmengine.config import Config
 from torch import Tensor
 
+from kddet.config import data_sources
 from kddet.recorder import Recorder, Records
 from kddet.rois import roi_taps
 from kddet.teacher import forward_to
@@ -30,6 +32,31 @@ def labelled_first(inputs: Tensor, samples: list) -> tuple[Tensor, list, int]:
                          "own; mix them with MMDet's MultiSourceSampler, source_ratio=[1, 1]")
     order = [*labelled, *(index for index in range(len(samples)) if index not in set(labelled))]
     return inputs[order], [samples[index] for index in order], len(labelled)
+
+
+def check_unlabelled_data(cfg: Config) -> None:
+    """Before anything is built: refuse unlabelled images without boxes for a model that would take them as background.
+
+    Raises:
+        ValueError: names the data set.
+    """
+    if cfg.model.get('type') == 'kddet.Distiller':
+        return
+    for source in data_sources(cfg.get('train_dataloader', {}).get('dataset', {})):
+        if source.get('type') == 'kddet.UnlabelledDataset' and not source.get('use_hard_loss', True):
+            raise ValueError(f'{source.get("ann_file")!r} is read with use_hard_loss=False, and a {cfg.model.type} would '
+                             'train its images as empty ones; give it a kddet.Distiller, or leave use_hard_loss on')
+
+
+def check_all_labelled(samples: list, who: str) -> None:
+    """Refuse a batch with unlabelled images: they have no boxes, and would be background.
+
+    Raises:
+        ValueError: names what cannot use them.
+    """
+    if not all(sample.metainfo.get(USE_HARD_LOSS, True) for sample in samples):
+        raise ValueError(f'{who} trains on labels, and the batch has images with use_hard_loss=False; a '
+                         'kddet.Distiller can use them')
 
 
 def forward_unlabelled(student: Any, inputs: Tensor, methods: dict, records: Records) -> None:

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from kddet import Distiller
+from kddet.config import load_config, student_config
 from kddet.testing import tiny_detector, toy_samples
 from kddet.testing import training_step as step
+from kddet.unlabelled import check_unlabelled_data
 
 SIZES = ((128, 128), (128, 128))
 
@@ -40,17 +42,15 @@ def test_the_students_own_losses_are_those_of_the_labelled_images_alone(unlabell
     assert expected and all(log[key].item() == pytest.approx(value.item(), rel=1e-5) for key, value in expected.items())
 
 
-@pytest.mark.parametrize('family', ['retinanet', 'fcos', 'atss', 'gfl', 'faster-rcnn'])
+@pytest.mark.parametrize('family', ['retinanet', 'fcos', 'atss', 'gfl'])
 def test_boxes_of_unlabelled_images_change_nothing(family):
     """Poisoned: boxes that must not be seen."""
-    options = dict(heads=['rpn']) if family == 'faster-rcnn' else {}
     own = [[8, 8, 40, 56], [50, 30, 110, 90]]
-    log, gradients = step(distiller(family, **options), batch([1], [own, []]))
-    poisoned, others = step(distiller(family, **options), batch([1], [own, [[0, 0, 128, 128], [5, 5, 60, 60]]]))
+    log, gradients = step(distiller(family), batch([1], [own, []]))
+    poisoned, others = step(distiller(family), batch([1], [own, [[0, 0, 128, 128], [5, 5, 60, 60]]]))
     assert all(torch.equal(log[key], poisoned[key]) for key in log)
     assert all(torch.equal(gradients[key], others[key]) for key in gradients)
-    suffix = '_rpn' if family == 'faster-rcnn' else ''
-    assert log[f'loss_term{suffix}'] > 0
+    assert log['loss_term'] > 0
 
 
 @pytest.mark.parametrize('method', ['AdaptiveDistillation', 'HintLearning'])
@@ -81,6 +81,16 @@ def test_rows_of_the_labelled_images_keep_what_they_were_assigned():
     assert torch.allclose(part.student, labelled.student, atol=1e-5)
 
 
+def test_refuses_the_rpn():
+    with pytest.raises(ValueError, match='rpn_head samples its anchors by labels'):
+        step(distiller('faster-rcnn', heads=['rpn']), batch([1]))
+
+
+def test_hints_on_a_two_stage_detector():
+    log, _ = step(distiller('faster-rcnn', 'HintLearning'), batch([1]))
+    assert log['loss_term'] > 0
+
+
 @pytest.mark.parametrize(('family', 'method', 'unlabelled', 'message'), [
     ('retinanet', 'FineGrainedImitation', [1], "'term' .* reads the labels of every image"),
     ('faster-rcnn', 'AdaptiveDistillation', [1], 'reads the RoI head, which samples by labels'),
@@ -89,3 +99,12 @@ def test_rows_of_the_labelled_images_keep_what_they_were_assigned():
 def test_refuses(family, method, unlabelled, message):
     with pytest.raises(ValueError, match=message):
         step(distiller(family, method), batch(unlabelled))
+
+
+def test_a_plain_detector_is_not_trained_on_them(repository):
+    """To which they would be empty images."""
+    cfg = load_config(repository / 'configs/quick/adl-semi_quick.py')
+    check_unlabelled_data(cfg)
+    with pytest.raises(ValueError, match="'instances_train.json' is read with use_hard_loss=False, and a RetinaNet"):
+        check_unlabelled_data(student_config(cfg))
+    check_unlabelled_data(load_config(repository / 'configs/digits/retinanet_r18-quarter_fpn_500i_digits-semi.py'))

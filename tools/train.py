@@ -13,6 +13,7 @@ from kddet.cli import add_host_arguments, main_guard, work_dir_of
 from kddet.config import load_config
 from kddet.methods import NAMES
 from kddet.overlay import overlay
+from kddet.unlabelled import check_unlabelled_data
 
 
 def parse_args() -> argparse.Namespace:
@@ -64,6 +65,7 @@ def training_config(args: argparse.Namespace) -> Config:
     elif cfg.get('resume') and (latest := find_latest_checkpoint(cfg.work_dir)):
         check_checkpoint(latest)
     check_config_classes(cfg)
+    check_unlabelled_data(cfg)
     return cfg
 
 

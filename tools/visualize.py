@@ -15,7 +15,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 
 import kddet
-from kddet.checkpoint import load_checkpoint, load_weights
+from kddet.checkpoint import load_checkpoint, load_weights, state_dict_of
 from kddet.cli import main_guard
 from kddet.config import load_config, student_config
 from kddet.pictures import draw_encodings, draw_masks, mask_titles
@@ -98,7 +98,7 @@ def labelenc(args: argparse.Namespace) -> None:
                          'a kddet.LabelEncAutoencoder (configs/labelenc/labelenc-step1_*.py)')
     cfg.model.student.backbone.init_cfg = None
     model = MODELS.build(cfg.model).eval()
-    print(load_weights(model, load_checkpoint(args.checkpoint)['state_dict'], name=args.checkpoint))
+    print(load_weights(model, state_dict_of(load_checkpoint(args.checkpoint)), name=args.checkpoint))
     data = first_batch(cfg, model, args.number)
     maps = model.label_maps(data['data_samples'], tuple(data['inputs'].shape[2:]))
     reader = model.label_detector()

@@ -2,6 +2,8 @@
 #   python tools/make_digits.py --out data/digits --unlabelled 7200
 #   python tools/pseudo_label.py TEACHER_CONFIG CHECKPOINT --images data/digits/unlabelled
 #     --ann data/digits/instances_unlabelled.json --out data/digits/pseudo.json
+# Pictures in which it finds nothing are left out (filter_empty_gt, as in digits); filter_cfg=None makes them
+# background.
 _base_ = ['./digits.py']
 
 labelled = _base_.train_dataloader.dataset

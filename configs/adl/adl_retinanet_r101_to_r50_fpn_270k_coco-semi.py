@@ -1,6 +1,7 @@
 # train2017 with its labels and unlabeled2017 with the teacher's, half of every batch each:
 # `python tools/pseudo_label.py TEACHER_CONFIG CHECKPOINT --images data/coco/unlabeled2017 --ann
 # data/coco/annotations/image_info_unlabeled2017.json --out data/coco/annotations/pseudo_unlabeled2017.json`
+# Pictures in which it finds nothing are left out, as the authors do.
 _base_ = ['./adl_retinanet_r101_to_r50_fpn_1x_coco.py']
 
 labelled = _base_.train_dataloader.dataset

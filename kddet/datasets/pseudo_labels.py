@@ -126,7 +126,7 @@ def detect(detector: Any, pipeline: Sequence[dict], folder: Path, pictures: Sequ
     loader = DataLoader(_Pictures(steps, folder, pictures), batch_size=batch_size, num_workers=workers,
                         collate_fn=pseudo_collate)
     remaining = iter(pictures)
-    for batch in loader:
+    for batch in _with_the_message(loader):
         for sample in detector.test_step(batch):
             picture, (height, width) = next(remaining), sample.ori_shape[:2]
             found = sample.pred_instances
@@ -137,6 +137,14 @@ def detect(detector: Any, pipeline: Sequence[dict], folder: Path, pictures: Sequ
             detections = [(label, round(score, 4), [round(side, 2) for side in box]) for label, score, box in
                           zip(found.labels.tolist(), found.scores.tolist(), boxes.tolist()) if min(box[2:]) >= 1]
             yield dict(picture, width=width, height=height, detections=detections)
+
+
+def _with_the_message(loader: DataLoader) -> Iterator[Any]:
+    """A worker's error is raised again by torch with the whole traceback for a message; the message is its end."""
+    try:
+        yield from loader
+    except ValueError as error:
+        raise ValueError(str(error).rpartition('ValueError: ')[2].strip()) from error
 
 
 class Progress:
@@ -194,7 +202,7 @@ def check_pseudo_labels(path: str | Path, classes: Sequence[str]) -> None:
     """
     content = _coco(path)
     scoreless = sum('score' not in box for box in content.get('annotations', ()))
-    if 'checkpoint_sha256' not in content.get('info', {}) or scoreless:
+    if 'checkpoint_sha256' not in (content.get('info') or {}) or scoreless:
         what = f'{scoreless} of its boxes have no score' if scoreless else 'it names no checkpoint'
         raise ValueError(f'{path} does not hold pseudo labels ({what}), and ground truth of unlabelled pictures is not '
                          'used; write them with tools/pseudo_label.py, or set use_hard_loss=False')

@@ -48,5 +48,8 @@ class UnlabelledDataset(CocoDataset):
     def prepare_data(self, idx: int) -> Any:
         data = super().prepare_data(idx)
         if data is not None and not self.use_hard_loss:
+            if 'data_samples' not in data:
+                raise ValueError('use_hard_loss=False needs a pipeline that ends with PackDetInputs; a data set that '
+                                 'mixes images (MultiImageMixDataset) cannot be around it')
             data['data_samples'].set_metainfo({USE_HARD_LOSS: False})
         return data

@@ -10,7 +10,7 @@ from torch import Tensor
 from kddet.recorder import Call, Pyramid, Records
 
 from .base import Regression, argument
-from .dense import DenseReader, rows
+from .dense import Assigned, DenseReader, rows
 
 
 class AnchorReader(DenseReader):
@@ -32,6 +32,12 @@ class RPNReader(AnchorReader):
     """The RPN: one class, over the anchors that were sampled."""
 
     classification_loss = 'loss_rpn_cls'
+
+    def of_all_images(self, student: Records, assigned: Assigned) -> Assigned:
+        if student.unlabelled:
+            raise ValueError(f'{self.tap} samples its anchors by labels and cannot be used with use_hard_loss=False; '
+                             'leave it on, or choose other `heads`')
+        return assigned
 
 
 def _concatenated(calls: Sequence[Call], position: int, name: str) -> Tensor:

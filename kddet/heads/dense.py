@@ -56,7 +56,7 @@ class DenseReader(HeadReader):
 
     def regression(self, student: Records, teacher: Records) -> Regression:
         own, other = student.pyramid(self.tap, 1), teacher.pyramid(self.tap, 1)
-        labels = self.of_all_images(student, self.assigned(student)).labels
+        labels = self.assigned(student).labels
         positive = self.positives(labels)
         paired = self.paired(own, torch.ones_like(labels, dtype=torch.float32))[positive]
         return self.boxes(student, own, other, positive, paired)

@@ -41,7 +41,7 @@ class LossWeightHook(Hook):
     def before_train(self, runner) -> None:
         methods = _methods(runner)
         if self.method not in methods:
-            raise ValueError(f'LossWeightHook schedules method {self.method!r}, the Distiller has {list(methods)}')
+            raise ValueError(f'LossWeightHook schedules method {self.method!r}, the model has {list(methods)}')
         method = methods[self.method]
         self._handles = [optimizer.register_step_pre_hook(lambda *_: _skip_if_off(method))
                          for optimizer in _optimizers(runner.optim_wrapper)]
@@ -58,7 +58,8 @@ def _methods(runner):
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     methods = getattr(model, 'methods', None)
     if methods is None:
-        raise ValueError(f'LossWeightHook needs a kddet.Distiller, the model is a {type(model).__name__}')
+        raise ValueError('LossWeightHook needs a kddet.Distiller or LabelEncAutoencoder, the model is a '
+                         f'{type(model).__name__}')
     return methods
 
 

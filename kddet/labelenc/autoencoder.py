@@ -10,10 +10,12 @@ from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from kddet.levels import PROBE_SIZE
 from kddet.probe import probe
 from kddet.recorder import Recorder
 from kddet.registry import MODELS
 from kddet.student_wrapper import StudentWrapper, random_state_kept
+from kddet.unlabelled import check_all_labelled
 
 from .distance import LabelAdapter, encoding_distance
 from .encoder import LabelEncoder
@@ -52,15 +54,17 @@ class LabelEncAutoencoder(StudentWrapper):
         super().__init__(student)
         if not (distance_weight >= 0 and 0 <= dim <= 1):
             raise ValueError(f'distance_weight is {distance_weight} and dim {dim}; they must be 0 or more, and 0 to 1')
-        check_detector(self.student)
+        check_neck(self.student)
+        check_heads(self.student)
         self.joint, self.dim = joint, dim
         with random_state_kept():
             records = probe(self.student, ['backbone', NECK], 'student')
             self.encoder = LabelEncoder(num_classes_of(self.student),
                                         [level.shape[1] for level in records.pyramid('backbone')], **(encoder or {}))
             self.encoder_neck = copy.deepcopy(self.student.neck)
-            width = records.pyramid(NECK)[0].shape[1]
-            self.methods = ModuleDict(dict(distance=_Distance(width, distance_weight)))
+            pyramid = records.pyramid(NECK)
+            check_encodings(self.encoder, self.encoder_neck, pyramid)
+            self.methods = ModuleDict(dict(distance=_Distance(pyramid[0].shape[1], distance_weight)))
         self.check_names()
         if not joint:
             for part in (self.student.backbone, self.student.neck, self.methods):
@@ -74,6 +78,7 @@ class LabelEncAutoencoder(StudentWrapper):
             batch_data_samples: with ``gt_instances``.
         """
         losses: dict = {}
+        check_all_labelled(batch_data_samples, 'LabelEncAutoencoder')
         if self.joint:
             with Recorder(self.student, [NECK], 'student') as features:
                 losses |= self.student.loss(batch_inputs, batch_data_samples)
@@ -120,24 +125,49 @@ class _Distance(BaseModule):
         return weight * encoding_distance([self.adapter(level) for level in features], encodings)
 
 
-def check_detector(detector: Any) -> None:
-    """Refuse a detector whose head cannot read encodings in place of features.
+def check_neck(detector: Any) -> None:
+    """Refuse a detector without a neck.
+
+    Raises:
+        ValueError: says so.
+    """
+    if not getattr(detector, 'with_neck', False):
+        raise ValueError(f'{type(detector).__name__} has no neck; LabelEnc encodes labels to what a neck gives')
+
+
+def check_heads(detector: Any) -> None:
+    """Refuse heads that cannot read encodings in place of features.
 
     Raises:
         ValueError: says why.
     """
-    kind = type(detector).__name__
-    if not getattr(detector, 'with_neck', False):
-        raise ValueError(f'{kind} has no neck; LabelEnc encodes labels to what a neck gives')
     heads = [head for head in HEADS if getattr(detector, head, None) is not None]
     if not heads:
-        raise ValueError(f'{kind} has none of the heads {", ".join(HEADS)} that LabelEnc shares')
+        raise ValueError(f'{type(detector).__name__} has none of the heads {", ".join(HEADS)} that LabelEnc shares')
     for head in heads:
         for name, module in getattr(detector, head).named_modules():
             if isinstance(module, _BatchNorm):
                 raise ValueError(
                     f'{head}.{name} is a {type(module).__name__}: one head over features and encodings would mix their '
                     "statistics; give the head norm_cfg=dict(type='GN', num_groups=32), or none")
+
+
+@torch.no_grad()
+def check_encodings(encoder: LabelEncoder, neck: nn.Module, pyramid: Sequence[Tensor]) -> None:
+    """Refuse a detector whose features of the probe image the encodings do not match level by level.
+
+    Raises:
+        ValueError: shows both.
+    """
+    training = neck.training
+    neck.eval()
+    encodings = neck(encoder(torch.zeros(1, encoder.num_classes, PROBE_SIZE, PROBE_SIZE)))
+    neck.train(training)
+    features, encoded = ([tuple(level.shape[1:]) for level in levels] for levels in (pyramid, encodings))
+    if features != encoded or len({shape[0] for shape in features}) > 1:
+        raise ValueError(f'the neck gives {features} (C, H, W) for an image of {PROBE_SIZE} pixels, and {encoded} for '
+                         'its labels; LabelEnc needs a backbone whose outputs have strides 4, 8, 16 and 32, or the '
+                         'last of these, and a neck of one width')
 
 
 def num_classes_of(detector: Any) -> int:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from .hint import at_least_float32
 
-FORMS = ('paper', 'code', 'softmax')
+FORMS = dict(paper=(1.5, 1.0), code=(0.0, 2.0), softmax=(1.5, 1.0))  # beta and gamma
 POWER = 1.8  # of the teacher's score in the normaliser, from the authors' configs
 SMALLEST = 1e-12  # weight: below, the power of a gamma under 1 has no slope, where it would have an infinite one
 CHUNK = dict(cpu=2**16, cuda=2**22)  # elements at a time: what a core's cache holds; few launches
@@ -24,10 +24,10 @@ class AdaptiveSums(NamedTuple):
     weight: Tensor  # the adaptive weights
 
 
-def adaptive_distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *, beta: float = 1.5,
-                               gamma: float = 1.0, form: str = 'paper', alpha: float = 0.5, temperature: float = 1.0,
-                               weight: Tensor | None = None, avg_factor: float | Tensor | None = None,
-                               detach_weight: bool = False) -> Tensor:
+def adaptive_distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *, beta: float | None = None,
+                               gamma: float | None = None, form: str = 'paper', alpha: float = 0.5,
+                               temperature: float = 1.0, weight: Tensor | None = None,
+                               avg_factor: float | Tensor | None = None, detach_weight: bool = False) -> Tensor:
     r"""Compare the student's scores with the teacher's, the more so where the teacher is unsure or the two disagree.
 
     Tang et al., *Learning Efficient Detector with Semi-supervised Adaptive Distillation* (arXiv:1901.00366), Eq. 5-8.
@@ -49,8 +49,9 @@ def adaptive_distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *
     Args:
         student_logits: any shape; ``(N, C + 1)``, the background last, for ``'softmax'``.
         teacher_logits: the same shape; detached.
-        beta: weight of the teacher's entropy; the paper gives no value, 1.5 is that of two later implementations.
-        gamma: 0 is the plain KL.
+        beta: weight of the teacher's entropy. None takes 1.5, that of two later implementations, because the paper
+            gives no value, and for ``'code'`` the authors' 0; there it cannot be more than 1.
+        gamma: 0 is the plain KL. None takes 1, and for ``'code'`` the authors' 2.
         form: ``'paper'``, ``'code'`` or ``'softmax'``.
         alpha: of the code's cross-entropy; no part in the other forms.
         weight: of a shape that broadcasts to the logits, ``(N,)`` for ``'softmax'``; 0 leaves out.
@@ -71,9 +72,25 @@ def adaptive_distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *
     return sums.loss / (sums.normalizer.clamp(min=1) if avg_factor is None else avg_factor)
 
 
-def adaptive_sums(student_logits: Tensor, teacher_logits: Tensor, *, beta: float = 1.5, gamma: float = 1.0,
-                  form: str = 'paper', alpha: float = 0.5, temperature: float = 1.0, weight: Tensor | None = None,
-                  detach_weight: bool = False) -> AdaptiveSums:
+def shape_of(form: str, beta: float | None, gamma: float | None) -> tuple[float, float]:
+    """``beta`` and ``gamma`` of a form, its own where they are None.
+
+    Raises:
+        ValueError: no such form, or a value that it cannot have.
+    """
+    if form not in FORMS:
+        raise ValueError(f'form is {form!r}, allowed are {list(FORMS)}')
+    own_beta, own_gamma = FORMS[form]
+    beta, gamma = own_beta if beta is None else beta, own_gamma if gamma is None else gamma
+    if gamma < 0 or (form == 'code' and beta > 1):
+        raise ValueError(f"gamma is {gamma} and beta {beta}; gamma must be 0 or more, and the beta of form='code', "
+                         "which is 1 minus the paper's, 1 or less")
+    return beta, gamma
+
+
+def adaptive_sums(student_logits: Tensor, teacher_logits: Tensor, *, beta: float | None = None,
+                  gamma: float | None = None, form: str = 'paper', alpha: float = 0.5, temperature: float = 1.0,
+                  weight: Tensor | None = None, detach_weight: bool = False) -> AdaptiveSums:
     """The loss before its division, and what a method needs beside it, in one pass over the logits.
 
     The sigmoid forms run in chunks and keep nothing for the backward pass but the gradient itself. They can be
@@ -82,9 +99,9 @@ def adaptive_sums(student_logits: Tensor, teacher_logits: Tensor, *, beta: float
     if student_logits.shape != teacher_logits.shape:
         raise ValueError(f"the student's logits are {tuple(student_logits.shape)}, the teacher's "
                          f'{tuple(teacher_logits.shape)}; they must agree')
-    if not (gamma >= 0 and temperature > 0):
-        raise ValueError(f'gamma is {gamma} and temperature {temperature}; they must be 0 or more, and more than 0')
-    _check_form(form)
+    beta, gamma = shape_of(form, beta, gamma)
+    if not temperature > 0:
+        raise ValueError(f'temperature is {temperature}, it must be more than 0')
     teacher_logits = teacher_logits.detach()
     if not student_logits.numel():
         zero = at_least_float32(student_logits).sum()
@@ -101,10 +118,10 @@ def adaptive_sums(student_logits: Tensor, teacher_logits: Tensor, *, beta: float
 
 
 @torch.no_grad()
-def adaptive_weight(student_logits: Tensor, teacher_logits: Tensor, *, beta: float = 1.5, gamma: float = 1.0,
-                    form: str = 'paper', temperature: float = 1.0) -> Tensor:
+def adaptive_weight(student_logits: Tensor, teacher_logits: Tensor, *, beta: float | None = None,
+                    gamma: float | None = None, form: str = 'paper', temperature: float = 1.0) -> Tensor:
     """The weight by itself, 0 to 1, of the logits' shape (of the rows for ``'softmax'``); without a gradient."""
-    _check_form(form)
+    beta, gamma = shape_of(form, beta, gamma)
     if form == 'softmax':
         return _power(_softmax_terms(student_logits, teacher_logits, beta, temperature)[0], gamma)
     scale = 1.0 if form == 'code' else temperature
@@ -168,13 +185,16 @@ class _SigmoidSums(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, student: Tensor, teacher: Tensor, weight: Tensor | None, options: dict):
-        form, gamma = options['form'], options['gamma']
-        temperature = options['temperature']
+        form, gamma, temperature = options['form'], options['gamma'], options['temperature']
         scale = 1.0 if form == 'code' else temperature
+        flat = (lambda tensor: tensor.reshape(-1)) if weight is None else (lambda tensor: tensor)
         sums = at_least_float32(student.new_zeros(0)).new_zeros(3)
-        gradient = torch.empty_like(student, memory_format=torch.contiguous_format) if ctx.needs_input_grad[0] else None
-        weights = None if weight is None else weight.expand_as(student)
-        for own, other, kept, slope in _chunks(student, teacher, weights, gradient):
+        # float16 loses what is small before the loss is scaled
+        kind = torch.float32 if student.dtype == torch.float16 else student.dtype
+        gradient = torch.empty(student.shape, dtype=kind, device=student.device) if ctx.needs_input_grad[0] else None
+        parts = _chunks(flat(student), flat(teacher), None if weight is None else weight.expand_as(student),
+                        None if gradient is None else flat(gradient))
+        for own, other, kept, slope in parts:
             terms = _SigmoidTerms(at_least_float32(own) / scale, at_least_float32(other) / scale)
             hardness, term = terms.hardness(form, options['beta']), terms.weighted(form, options['alpha'])
             factor = _power(hardness, gamma)
@@ -191,6 +211,7 @@ class _SigmoidSums(torch.autograd.Function):
                 total *= temperature**2 / scale
                 slope.copy_(total if kept is None else total * kept)
         ctx.save_for_backward(gradient)
+        ctx.kind = student.dtype
         loss, normalizer, weight_sum = sums.unbind()
         ctx.mark_non_differentiable(normalizer, weight_sum)
         return loss.clone(), normalizer, weight_sum
@@ -199,17 +220,13 @@ class _SigmoidSums(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, loss: Tensor, *others: Tensor):
         gradient, = ctx.saved_tensors
-        return (gradient * loss).to(gradient.dtype), None, None, None
+        return (gradient * loss).to(ctx.kind), None, None, None
 
 
 def _chunks(*tensors: Tensor | None) -> Iterator[tuple]:
     """Parts of tensors of one shape, cut along their first dimension; None stays None."""
     first = next(tensor for tensor in tensors if tensor is not None)
-    size = CHUNK.get(first.device.type, CHUNK['cuda'])
-    if first.dim() < 2:
-        tensors, rows = tuple(tensor if tensor is None else tensor.reshape(-1) for tensor in tensors), size
-    else:
-        rows = max(1, size * len(first) // first.numel())
+    rows = max(1, CHUNK.get(first.device.type, CHUNK['cuda']) * len(first) // first.numel())
     parts = [None if tensor is None else tensor.split(rows) for tensor in tensors]
     for index in range(max(len(part) for part in parts if part is not None)):
         yield tuple(None if part is None else part[index] for part in parts)
@@ -233,15 +250,10 @@ def _power(hardness: Tensor, gamma: float) -> Tensor:
 
 def _power_slope(hardness: Tensor, gamma: float) -> Tensor:
     """The derivative of :func:`_power`."""
-    decay = (-hardness.clamp(min=0)).exp()
+    slope = (-hardness).exp() * (hardness >= 0)
     if gamma == 1:
-        return decay
-    weight = 1 - decay
+        return slope
+    weight = -(-hardness.clamp(min=0)).expm1()
     if gamma < 1:
-        return (weight.clamp(min=SMALLEST).pow(gamma - 1) * (weight > SMALLEST)).mul_(gamma).mul_(decay)
-    return weight.pow(gamma - 1).mul_(gamma).mul_(decay)
-
-
-def _check_form(form: str) -> None:
-    if form not in FORMS:
-        raise ValueError(f'form is {form!r}, allowed are {list(FORMS)}')
+        return (weight.clamp(min=SMALLEST).pow(gamma - 1) * (weight > SMALLEST)).mul_(gamma).mul_(slope)
+    return weight.pow(gamma - 1).mul_(gamma).mul_(slope)

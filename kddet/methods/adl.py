@@ -8,11 +8,13 @@ from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from kddet.heads import Classification, HeadReader
-from kddet.losses.adaptive_distillation import FORMS, adaptive_sums, adaptive_weight
+from kddet.losses.adaptive_distillation import adaptive_sums, adaptive_weight, shape_of
 from kddet.recorder import Records
 from kddet.registry import MODELS
 
 from .base import HeadMethod
+
+NORMALIZERS = ('teacher', 'positives')
 
 
 @MODELS.register_module()
@@ -22,30 +24,33 @@ class AdaptiveDistillation(HeadMethod):
     Tang et al., *Learning Efficient Detector with Semi-supervised Adaptive Distillation* (arXiv:1901.00366), for
     RetinaNet: every class of every anchor that is not ignored, divided by :math:`\sum q^{1.8}` over them, averaged
     over processes (the authors' code counts ignored anchors too, and does not average). Cells that begin outside the
-    picture, in its padding, are left out. Also for FCOS, ATSS, GFL (its quality scores) and the RPN, and as
-    ``form='softmax'`` for RoI heads over shared RoIs, which is an extension.
+    picture, in its padding, are left out. Also for FCOS, ATSS, GFL (its quality scores) and the RPN (over the anchors
+    that were sampled), and as ``form='softmax'`` for RoI heads over shared RoIs, which is an extension.
 
     Statistics: ``<name>_weight_positive`` is the mean adaptive weight of the classes that rows were assigned,
     ``<name>_weight_negative`` that of all others: what is hard to learn, and what is hard to mimic.
 
     Args:
         beta, gamma, form, alpha, temperature, detach_weight: of :func:`kddet.losses.adaptive_distillation_loss`; RoI
-            heads, and dense heads with a softmax, take the softmax form whatever ``form`` says.
+            heads, and dense heads with a softmax, take the softmax form beside ``'paper'`` and ``'code'``.
+        normalizer: ``'teacher'`` divides by the soft count of the teacher's scores, as the authors release it,
+            ``'positives'`` by what the head's own classification loss is divided by, the other choice of their code.
         heads: which of ``'dense'``, ``'rpn'``, ``'roi'``; None takes all of the student's.
         loss_weight: of the term; the authors' is 1.
     """
 
     reads_labels = False
 
-    def __init__(self, beta: float = 1.5, gamma: float = 1.0, form: str = 'paper', alpha: float = 0.5,
-                 temperature: float = 1.0, detach_weight: bool = False, heads: Sequence[str] | None = None,
-                 loss_weight: float = 1.0) -> None:
+    def __init__(self, beta: float | None = None, gamma: float | None = None, form: str = 'paper', alpha: float = 0.5,
+                 temperature: float = 1.0, detach_weight: bool = False, normalizer: str = 'teacher',
+                 heads: Sequence[str] | None = None, loss_weight: float = 1.0) -> None:
         super().__init__(heads, loss_weight)
-        if form not in FORMS:
-            raise ValueError(f'form is {form!r}, allowed are {list(FORMS)}')
-        if not (gamma >= 0 and temperature > 0):
-            raise ValueError(f'gamma is {gamma} and temperature {temperature}; they must be 0 or more, and more than 0')
-        self.form, self.alpha, self.detach_weight = form, alpha, detach_weight
+        beta, gamma = shape_of(form, beta, gamma)
+        if not temperature > 0:
+            raise ValueError(f'temperature is {temperature}, it must be more than 0')
+        if normalizer not in NORMALIZERS:
+            raise ValueError(f'normalizer is {normalizer!r}, allowed are {list(NORMALIZERS)}')
+        self.form, self.alpha, self.detach_weight, self.normalizer = form, alpha, detach_weight, normalizer
         self.shape = dict(beta=beta, gamma=gamma, temperature=temperature)
 
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
@@ -57,25 +62,35 @@ class AdaptiveDistillation(HeadMethod):
 
     def _terms(self, reader: HeadReader, rows: Classification, inside: Tensor | None) -> dict[str, Tensor]:
         kept = (rows.weights > 0).float() if inside is None else (rows.weights > 0) * inside.float()
-        form = 'softmax' if rows.softmax else self.form
+        form, shape = self._form(reader, rows)
         sums = adaptive_sums(rows.student, rows.teacher, form=form, alpha=self.alpha, detach_weight=self.detach_weight,
-                             weight=kept if form == 'softmax' else kept[:, None], **self.shape)
-        loss = sums.loss / reduce_mean(sums.normalizer).clamp(min=1)
-        statistics = self._statistics(rows, kept, form, sums.weight)
-        return {f'loss{reader.suffix}': reader.factor * loss,
+                             weight=kept if form == 'softmax' else kept[:, None], **shape)
+        normalizer = rows.avg_factor if self.normalizer == 'positives' else reduce_mean(sums.normalizer).clamp(min=1)
+        statistics = self._statistics(rows, kept, form, shape, sums.weight)
+        return {f'loss{reader.suffix}': reader.factor * sums.loss / normalizer,
                 **{f'{name}{reader.suffix}': value for name, value in statistics.items()}}
 
+    def _form(self, reader: HeadReader, rows: Classification) -> tuple[str, dict[str, float]]:
+        """The form for a head, and its beta: the softmax form's is the paper's."""
+        if self.form == 'softmax' and not rows.softmax:
+            raise ValueError(f"form='softmax' is for heads with a softmax, and {reader.tap} has sigmoids; choose "
+                             "`heads`, or form='paper', which takes the softmax form where there is a softmax")
+        if self.form == 'code' and rows.softmax:
+            return 'softmax', dict(self.shape, beta=1 - self.shape['beta'])
+        return 'softmax' if rows.softmax else self.form, self.shape
+
     @torch.no_grad()
-    def _statistics(self, rows: Classification, kept: Tensor, form: str, total: Tensor) -> dict[str, Tensor]:
+    def _statistics(self, rows: Classification, kept: Tensor, form: str, shape: dict[str, float],
+                    total: Tensor) -> dict[str, Tensor]:
         """Means over what was assigned, from one class a row, and over the rest, from the sum of all weights."""
         columns = rows.student.shape[1]
         foreground = kept * (rows.labels < columns - rows.softmax)
         if form == 'softmax':
-            weights, count = adaptive_weight(rows.student, rows.teacher, form=form, **self.shape), kept.sum()
+            weights, count = adaptive_weight(rows.student, rows.teacher, form=form, **shape), kept.sum()
         else:
             column = rows.labels.clamp(max=columns - 1)[:, None]
             own, other = rows.student.gather(1, column)[:, 0], rows.teacher.gather(1, column)[:, 0]
-            weights, count = adaptive_weight(own, other, form=form, **self.shape), kept.sum() * columns
+            weights, count = adaptive_weight(own, other, form=form, **shape), kept.sum() * columns
         positive, positives = (weights * foreground).sum(), foreground.sum()
         return dict(weight_positive=positive / positives.clamp(min=1),
                     weight_negative=(total - positive) / (count - positives).clamp(min=1))

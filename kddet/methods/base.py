@@ -48,6 +48,9 @@ class DistillMethod(BaseModule):
     def build(self, student: Records, teacher: Records) -> None:
         """Create adapters from the records of a probe forward of one image; called once, before the optimizer."""
 
+    def init_student(self, student: Any) -> None:
+        """Change the weights that the student starts from; not called with ``loss_weight=0``, the plain student."""
+
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
         """The method's losses, not yet weighted.
 

@@ -6,10 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from kddet.checkpoint import DISTILLER_PREFIX, load_checkpoint, load_weights, state_dict_of, student_weights
-from kddet.labelenc.autoencoder import HEADS, NECK, check_detector
+from kddet.checkpoint import (
+    DISTILLER_PREFIX,
+    file_hash,
+    load_checkpoint,
+    load_weights,
+    local_copy,
+    state_dict_of,
+    student_weights,
+)
+from kddet.labelenc.autoencoder import HEADS, NECK, check_encodings, check_neck
 from kddet.labelenc.distance import LabelAdapter, encoding_distance
 from kddet.labelenc.encoder import LabelEncoder
 from kddet.labelenc.maps import present_label_map
@@ -51,43 +60,44 @@ class LabelEnc(DistillMethod):
                  loss_weight: float = 1.0) -> None:
         super().__init__(loss_weight)
         self.step1, self.initialise = step1, initialise
-        checkpoint = load_checkpoint(step1, trust=trust_checkpoint)
-        self._encoder, self._encoder_neck = (_below(prefix, state_dict_of(checkpoint)) for prefix in PREFIXES)
+        try:
+            checkpoint = load_checkpoint(step1, trust=trust_checkpoint)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f'{error}; step 1 writes it: train a config of a kddet.LabelEncAutoencoder first '
+                                    '(configs/labelenc/labelenc-step1_*.py)') from error
+        weights = state_dict_of(checkpoint)
+        self._encoder, self._encoder_neck = (_below(prefix, weights) for prefix in PREFIXES)
         self._heads = {head: _below(f'{head}.', student_weights(checkpoint)) for head in HEADS}
         self._frozen = Unregistered(None)
-        self._student = Unregistered(None)
 
     def bind(self, student: Any, teacher: Any) -> None:
-        check_detector(student)
-        self._student = Unregistered(student, owned=False)
-        encoder, neck = self._encoder, self._encoder_neck
-        if not encoder or not neck:
+        check_neck(student)
+        if not self._encoder or not self._encoder_neck:
             raise ValueError(f'checkpoint {self.step1!r} has no label encoder; step 1 writes one: train a '
                              'kddet.LabelEncAutoencoder (configs/labelenc)')
-        outputs = len(probe(student, ['backbone'], 'student').pyramid('backbone'))
-        frozen = nn.Sequential(LabelEncoder.like(encoder, outputs), copy.deepcopy(student.neck))
-        for module, weights, name in zip(frozen, (encoder, neck), ('label encoder', "label encoder's neck")):
-            load_weights(module, weights, name=f'{name} of {self.step1}', remedy=REMEDY)
-        self._frozen = Unregistered(frozen.eval().requires_grad_(False))
+        records = probe(student, ['backbone', NECK], 'student')
+        encoder = LabelEncoder.like(self._encoder, len(records.pyramid('backbone')))
+        neck = copy.deepcopy(student.neck)
+        lines = [load_weights(module, weights, name=f'{name} of {self.step1}', remedy=REMEDY) for module, weights, name
+                 in ((encoder, self._encoder, 'label encoder'), (neck, self._encoder_neck, "label encoder's neck"))]
+        check_encodings(encoder, neck, records.pyramid(NECK))
+        file = local_copy(self.step1)
+        print_log(f'{"; ".join(lines)}; sha256 {file_hash(file) if "://" not in file else None}', 'current')
+        self._frozen = Unregistered(nn.Sequential(encoder, neck).eval().requires_grad_(False))
 
     def build(self, student: Records, teacher: Records) -> None:
         self.adapter = LabelAdapter(student.pyramid(NECK)[0].shape[1])
 
-    def init_weights(self) -> None:
-        super().init_weights()
-        if self.initialise and self.loss_weight:
-            self.init_from_step1()
-
-    def init_from_step1(self) -> None:
-        """Load the shared heads and the encoder's neck into the student.
+    def init_student(self, student: Any) -> None:
+        """Load the shared heads and the encoder's neck into the student, unless ``initialise`` is off.
 
         Raises:
             ValueError: they are not of the student's shapes; the message lists the keys.
         """
-        student = self._student.module
-        for head in (name for name in HEADS if getattr(student, name, None) is not None):
-            load_weights(getattr(student, head), self._heads[head], name=f'{head} of {self.step1}', remedy=REMEDY)
-        load_weights(student.neck, self._encoder_neck, name=f"label encoder's neck of {self.step1}", remedy=REMEDY)
+        if self.initialise:
+            for head in (name for name in HEADS if getattr(student, name, None) is not None):
+                load_weights(getattr(student, head), self._heads[head], name=f'{head} of {self.step1}', remedy=REMEDY)
+            load_weights(student.neck, self._encoder_neck, name=f"label encoder's neck of {self.step1}", remedy=REMEDY)
 
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
         features = [self.adapter(level) for level in student.pyramid(NECK)]

@@ -1,13 +1,12 @@
 """From what a study says to its runs: what is trained, in which order, and after what."""
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
-from kddet.config import load_config
+from kddet.config import data_sources, load_config
 from kddet.overlay import distillation_config
 
 from .runs import REPOSITORY, PseudoLabelling, Run
@@ -78,7 +77,7 @@ class Plan:
         own = variant.get('student')
         cfg = self._student(own[self.pair] if isinstance(own, dict) else own, seed) if own else student.copy()
         after = (*((self.teacher,) if self.teacher else ()), earlier[BASELINE])
-        methods, needed = _checkpoints(copy.deepcopy(variant['methods']), earlier)
+        methods, needed = _checkpoints(variant['methods'], earlier)
         if methods:
             teacher = dict(config=str(self.teacher.config_file),
                            checkpoint=str(self.teacher.checkpoint)) if self.teacher else None
@@ -92,7 +91,7 @@ class Plan:
 
     def _give_labels(self, cfg: Config) -> tuple[Run, ...]:
         """Point unlabelled data sets to the teacher's labels."""
-        unlabelled = [source for source in sources(cfg.train_dataloader.dataset)
+        unlabelled = [source for source in data_sources(cfg.train_dataloader.dataset)
                       if source.get('type') == 'kddet.UnlabelledDataset']
         if not unlabelled:
             return ()
@@ -115,7 +114,8 @@ def _checkpoints(value: Any, earlier: dict[str, Run]) -> tuple[Any, list[Run]]:
         return {key: part for key, (part, _) in parts.items()}, [run for _, runs in parts.values() for run in runs]
     if isinstance(value, str) and value.startswith('{') and value.endswith('}'):
         if value[1:-1] not in earlier:
-            raise ValueError(f'{value} is to be the checkpoint of a variant, and there are {", ".join(earlier)} before')
+            raise ValueError(f'{value} stands for the checkpoint of a variant, and before it there are '
+                             f'{", ".join(earlier)}; name {value[1:-1]} too (--variants), or write it above')
         run = earlier[value[1:-1]]
         return str(run.checkpoint), [run]
     return value, []
@@ -132,14 +132,7 @@ def move_data(cfg: Config, data_root: str | Path) -> None:
     old, new = cfg.data_root, str(data_root).rstrip('/') + '/'
     cfg.data_root = new
     for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        for dataset in sources(cfg[key].dataset):
+        for dataset in data_sources(cfg[key].dataset):
             dataset.data_root = new
     for key in ('val_evaluator', 'test_evaluator'):
         cfg[key].ann_file = cfg[key].ann_file.replace(old, new, 1)
-
-
-def sources(dataset: ConfigDict) -> list[ConfigDict]:
-    """The data sets inside wrappers such as ``ConcatDataset`` and ``RepeatDataset``, or the data set itself."""
-    if 'datasets' in dataset:
-        return [source for inner in dataset.datasets for source in sources(inner)]
-    return sources(dataset.dataset) if 'dataset' in dataset else [dataset]

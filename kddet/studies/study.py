@@ -125,6 +125,8 @@ def _row(run: Run) -> dict:
             row[f'{name}_measures'] = other.result['measures']
         if name == TEACHER:
             row['teacher_hash'] = other.result['checkpoint_hash']
+        elif name != BASELINE:
+            row.setdefault('built_on', {})[name or other.name] = other.result['checkpoint_hash']
     return row
 
 

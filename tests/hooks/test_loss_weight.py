@@ -72,7 +72,7 @@ def test_wrong_schedule_is_refused(options):
 
 
 def test_unknown_method_and_plain_model_are_refused():
-    with pytest.raises(ValueError, match=r"'hnt', the Distiller has \['hint'\]"):
+    with pytest.raises(ValueError, match=r"'hnt', the model has \['hint'\]"):
         LossWeightHook('hnt').before_train(runner(hint=HintLearning()))
-    with pytest.raises(ValueError, match='needs a kddet.Distiller, the model is a Linear'):
+    with pytest.raises(ValueError, match='needs a kddet.Distiller or LabelEncAutoencoder, the model is a Linear'):
         LossWeightHook('hint').before_train(SimpleNamespace(model=nn.Linear(1, 1)))

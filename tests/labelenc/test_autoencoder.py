@@ -154,7 +154,37 @@ def without_neck():
     return model
 
 
+def batch_norm_in_the_roi_head():
+    model = tiny_detector('faster-rcnn')
+    model.roi_head.bbox_head.update(type='Shared4Conv1FCBBoxHead', conv_out_channels=8, norm_cfg=dict(type='BN'))
+    return model
+
+
+def other_strides():
+    model = tiny_detector('retinanet')
+    model.backbone.update(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2))
+    return model
+
+
+def fewer_outputs():
+    model = tiny_detector('retinanet')
+    model.backbone.update(out_indices=(0, 1, 2))
+    model.neck.update(in_channels=[8, 16, 32], start_level=0)
+    return model
+
+
+def test_images_without_labels_are_refused():
+    model = autoencoder()
+    data = model.data_preprocessor(toy_samples(), True)
+    data['data_samples'][1].set_metainfo(dict(use_hard_loss=False))
+    with pytest.raises(ValueError, match='LabelEncAutoencoder trains on labels'):
+        model.loss(data['inputs'], data['data_samples'])
+
+
 @pytest.mark.parametrize(('student', 'options', 'message'), [
+    (batch_norm_in_the_roi_head(), {}, r'roi_head.*BatchNorm2d: one head over'),
+    (other_strides(), {}, r'the neck gives .*, and .* for its labels; LabelEnc needs a backbone'),
+    (fewer_outputs(), {}, r'the neck gives .*, and .* for its labels; LabelEnc needs a backbone'),
     (with_batch_norm('fcos'), {}, r'bbox_head.*BatchNorm2d: one head over .* mix their\s+statistics; give .*GN'),
     (without_neck(), {}, 'has no neck'),
     (tiny_detector('retinanet'), dict(dim=2), 'dim 2'),

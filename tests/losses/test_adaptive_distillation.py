@@ -63,7 +63,7 @@ def test_beta_of_the_code_is_one_minus_that_of_the_paper():
     """The weights are equal; what is weighted is not."""
     for beta in (0.0, 0.4, 1.0):
         assert torch.allclose(adaptive_weight(logits(*P), logits(*Q), beta=beta),
-                              adaptive_weight(logits(*P), logits(*Q), beta=1 - beta, form='code'))
+                              adaptive_weight(logits(*P), logits(*Q), beta=1 - beta, gamma=1.0, form='code'))
 
 
 def test_temperature_of_the_code_multiplies_alone():
@@ -107,16 +107,40 @@ def test_gradient_is_that_of_the_plain_formula(form, detach):
     torch.testing.assert_close(student.grad, other.grad, rtol=1e-6, atol=1e-10)
 
 
-@pytest.mark.parametrize('form', ['paper', 'code'])
+@pytest.mark.parametrize(('form', 'beta'), [
+    ('paper', 0.4), ('paper', 1.5), ('code', 0.4), ('code', 1.0), ('code', -0.5)])
 @pytest.mark.parametrize('gamma', [0.0, 0.5, 1.0, 1.7, 2.0])
 @pytest.mark.parametrize('shape', [(7,), (9, 4), (2, 3, 4, 5)])
-def test_gradcheck_in_chunks(form, gamma, shape, monkeypatch):
+@pytest.mark.parametrize('weighted', [True, False])
+def test_gradcheck_in_chunks(form, beta, gamma, shape, weighted, monkeypatch):
     monkeypatch.setitem(CHUNK, 'cpu', 16)
     student = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     teacher, weight = torch.randn(shape, dtype=torch.float64), (torch.rand(shape[:1]) > 0.3).double()
     weight = weight.view(-1, *[1] * (len(shape) - 1))
     assert torch.autograd.gradcheck(lambda logits: adaptive_distillation_loss(
-        logits, teacher, form=form, gamma=gamma, weight=weight, beta=0.4, temperature=1.5), student)
+        logits, teacher, form=form, gamma=gamma, weight=weight if weighted else None, beta=beta, temperature=1.5,
+        avg_factor=3), student)
+
+
+def test_each_form_has_its_own_defaults():
+    student, teacher = torch.randn(8), torch.randn(8)
+    for form, beta, gamma in (('paper', 1.5, 1.0), ('code', 0.0, 2.0)):
+        given = adaptive_distillation_loss(student, teacher, form=form, beta=beta, gamma=gamma)
+        assert torch.equal(adaptive_distillation_loss(student, teacher, form=form), given)
+
+
+@pytest.mark.parametrize('form', ['paper', 'code'])
+def test_small_gradients_survive_float16(form):
+    """Easy negatives, with a loss that is scaled as AMP scales it."""
+    teacher, student = torch.randn(2000) * 2 - 7, torch.randn(2000) * 2 - 7
+    found = []
+    for dtype in (torch.float32, torch.float16):
+        own = student.half().to(dtype).requires_grad_()
+        (adaptive_distillation_loss(own, teacher.half().to(dtype), form=form, avg_factor=100.) * 65536).backward()
+        found.append(own.grad.float())
+    lost = (found[1] == 0) & (found[0].abs() > 6e-8)
+    assert not lost.any()
+    torch.testing.assert_close(found[1], found[0], rtol=2e-3, atol=1e-7)
 
 
 @pytest.mark.slow
@@ -215,7 +239,8 @@ def test_nothing_gives_a_zero_with_a_gradient(form):
 @pytest.mark.parametrize(('options', 'message'), [
     (dict(form='focal'), "form is 'focal', allowed are"),
     (dict(gamma=-1), 'gamma is -1'),
-    (dict(temperature=0), 'temperature 0'),
+    (dict(temperature=0), 'temperature is 0'),
+    (dict(form='code', beta=1.5), "beta 1.5; .* of form='code', which is 1 minus the paper's"),
 ])
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):

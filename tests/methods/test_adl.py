@@ -29,7 +29,7 @@ def test_one_step_beside_the_students_own_losses_which_stay_what_they_are(family
     plain = MODELS.build(dict(tiny_detector(family), _scope_='mmdet'))
     plain.init_weights()
     expected, _ = step(plain)
-    log, gradients = step(distiller(family, form=form, beta=0.5))
+    log, gradients = step(distiller(family, form=form))
     assert all(torch.equal(value, log[key]) for key, value in expected.items() if key != 'loss')
     assert all(gradient.isfinite().all() for gradient in gradients.values())
     for suffix in SUFFIXES.get(family, ['']):
@@ -86,6 +86,63 @@ def test_padding_is_left_out(family):
     assert not cells[1, 64 // stride:].any() and not cells[1, :, 96 // stride:].any()
 
 
+@pytest.mark.parametrize('family', ['retinanet', 'fcos'])
+def test_what_stands_in_the_padding_does_not_matter(family):
+    model = distiller(family)
+    reader, = model.methods['adl'].readers
+    read, moved, seen = reader.classification, 0.0, []
+
+    def classification(*records):
+        rows = read(*records)
+        outside = ~reader.inside(records[0], samples).bool()
+        rows.student.data[outside] += moved
+        seen.append(int(outside.sum()))
+        return rows
+    reader.classification = classification
+    data = model.data_preprocessor(toy_samples(sizes=((128, 128), (64, 96)), boxes=(((8, 8, 40, 56),),) * 2), True)
+    samples = data['data_samples']
+    first = model.loss(data['inputs'], samples)['loss_adl']
+    moved = 5.0
+    assert torch.equal(model.loss(data['inputs'], samples)['loss_adl'], first) and seen[0] == seen[1] > 0
+
+
+def test_beta_of_the_code_on_a_softmax_is_one_minus_the_papers():
+    """The released settings of the code, beta 0, are the paper's form with beta 1 where there is a softmax."""
+    paper, code = (step(distiller('faster-rcnn', heads=['roi'], gamma=2.0, **options))[0]['loss_adl_roi']
+                   for options in (dict(beta=1.0), dict(form='code', beta=0.0)))
+    assert torch.equal(paper, code) and code > 0
+
+
+def test_normalizer():
+    """The head's own denominator in place of the teacher's soft count."""
+    model = distiller('fcos', normalizer='positives')
+    reader, = model.methods['adl'].readers
+    read, seen = reader.classification, []
+    reader.classification = lambda *records: seen.append(read(*records)) or seen[-1]
+    data = model.data_preprocessor(toy_samples(sizes=((128, 128), (128, 128))), True)
+    loss = model.loss(data['inputs'], data['data_samples'])['loss_adl']
+    rows, = seen
+    expected = adaptive_distillation_loss(rows.student, rows.teacher, avg_factor=rows.avg_factor)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5) and rows.avg_factor > 1
+
+
+@pytest.mark.parametrize('family', ['retinanet', 'fcos'])
+def test_under_autocast(family):
+    model = distiller(family).train()
+    data = model.data_preprocessor(toy_samples(), True)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = model.loss(data['inputs'], data['data_samples'])
+    assert losses['loss_adl'].dtype == torch.float32 and losses['loss_adl'].isfinite()
+    model.parse_losses(losses)[0].backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize('family', ['retinanet', 'faster-rcnn'])
+def test_softmax_form_is_refused_for_sigmoids(family):
+    with pytest.raises(ValueError, match="form='softmax' is for heads with a softmax, and .* has sigmoids"):
+        step(distiller(family, form='softmax'))
+
+
 def test_ignored_anchors_are_left_out():
     model = distiller('retinanet')
     reader, = model.methods['adl'].readers
@@ -114,6 +171,9 @@ def test_no_ground_truth():
 @pytest.mark.parametrize(('options', 'message'), [
     (dict(form='kl'), "form is 'kl', allowed are"),
     (dict(gamma=-1), 'gamma is -1'),
+    (dict(form='code', beta=1.5), "the beta of form='code'"),
+    (dict(normalizer='anchors'), "normalizer is 'anchors', allowed are"),
+    (dict(temperature=0), 'temperature is 0'),
 ])
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):

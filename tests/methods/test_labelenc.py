@@ -93,6 +93,23 @@ def test_loss_is_the_distance_to_the_encodings_of_step_1(step1):
     assert all(torch.equal(own, other) for own, other in zip(seen, expected, strict=True))
 
 
+def test_a_copy_starts_by_itself(step1):
+    """Its initialisation does not reach into the original."""
+    model = Distiller(tiny_detector('fcos'), methods=dict(
+        labelenc=dict(type='kddet.LabelEnc', step1=str(step1 / 'fcos.pth'))))
+    before = copy.deepcopy(model.student.state_dict())
+    other = copy.deepcopy(model)
+    other.init_weights()
+    assert all(torch.equal(value, before[key]) for key, value in model.student.state_dict().items())
+    saved = torch.load(step1 / 'fcos.pth')['state_dict']
+    assert torch.equal(other.bbox_head.conv_cls.weight, saved['bbox_head.conv_cls.weight'])
+
+
+def test_a_missing_file_says_what_to_train(tmp_path):
+    with pytest.raises(FileNotFoundError, match='does not exist .*step 1 writes it: train a config'):
+        distiller(tmp_path, 'fcos')
+
+
 def test_moves_with_the_model(step1):
     model = distiller(step1, 'fcos').double()
     assert all(parameter.dtype == torch.float64 for parameter in model.methods['labelenc']._frozen.module.parameters())

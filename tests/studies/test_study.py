@@ -114,13 +114,13 @@ def test_variants_build_on_each_other_and_need_no_teacher(tmp_path, repository):
         study.runs(tmp_path, seeds=[7])
     with pytest.raises(ValueError, match='variants step3 are not in the study'):
         study.runs(tmp_path, variants=['step3'])
-    with pytest.raises(ValueError, match='{step1-joint} is to be the checkpoint of a variant'):
+    with pytest.raises(ValueError, match='{step1-joint} stands for the checkpoint .*; name step1-joint too'):
         study.runs(tmp_path, variants=['step2-joint'])
 
 
 def test_a_variant_that_builds_on_a_later_one_is_refused(study, tmp_path):
     study.variants['hint']['methods'] = dict(hint=dict(type='kddet.HintLearning', tap='{ramped}'))
-    with pytest.raises(ValueError, match='{ramped} is to be the checkpoint of a variant, and there are baseline'):
+    with pytest.raises(ValueError, match='{ramped} stands for the checkpoint of a variant, and before it there are'):
         study.runs(tmp_path)
 
 
