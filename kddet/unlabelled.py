@@ -44,8 +44,9 @@ def check_unlabelled_data(cfg: Config) -> None:
         return
     for source in data_sources(cfg.get('train_dataloader', {}).get('dataset', {})):
         if source.get('type') == 'kddet.UnlabelledDataset' and not source.get('use_hard_loss', True):
-            raise ValueError(f'{source.get("ann_file")!r} is read with use_hard_loss=False, and a {cfg.model.type} would '
-                             'train its images as empty ones; give it a kddet.Distiller, or leave use_hard_loss on')
+            raise ValueError(f'{source.get("ann_file")!r} is read with use_hard_loss=False, and a {cfg.model.type} '
+                             'would train its images as empty ones; give it a kddet.Distiller, or leave use_hard_loss '
+                             'on')
 
 
 def check_all_labelled(samples: list, who: str) -> None:
