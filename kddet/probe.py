@@ -11,13 +11,18 @@ from kddet.teacher import forward_to
 
 
 @torch.no_grad()
-def probe(detector: nn.Module, taps: list[str], owner: str, size: int = PROBE_SIZE) -> Records:
-    """Records of one image of the mean colour ``(1, 3, size, size)`` in eval mode; the detector is left as it was."""
+def probe(detector: nn.Module, taps: list[str], owner: str, size: int | tuple[int, int] = PROBE_SIZE) -> Records:
+    """Records of one image of the mean colour in eval mode; the detector is left as it was.
+
+    Args:
+        size: of its sides in pixels, or (height, width).
+    """
     modes = {module: module.training for module in detector.modules()}
     detector.eval()
     try:
         with Recorder(detector, taps, owner) as records:
-            image = torch.zeros(1, 3, size, size)
+            height, width = (size, size) if isinstance(size, int) else size
+            image = torch.zeros(1, 3, height, width)
             features = forward_to(detector, image, records)
             if features is not None and roi_taps(records):
                 forward_rois(detector, features, whole_images(detector, image))

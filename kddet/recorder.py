@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kddet.taps import INPUT, module_of, parse_tap
+
 Pyramid = tuple[Tensor, ...]
-INPUT = ':input'
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ class Recorder:
 
     Args:
         model: the detector whose submodules are tapped.
-        taps: dotted names of submodules, relative to the model, for what they give; ``name:input`` for what they take.
+        taps: dotted names of submodules, relative to the model, for what they give; ``name:input`` for what they take;
+            or words of detection such as ``neck.P3`` (:func:`kddet.taps.parse_tap`).
         owner: what to call the model in messages, ``'student'`` or ``'teacher'``.
 
     Example:
@@ -116,25 +118,34 @@ class Recorder:
 
     def __init__(self, model: nn.Module, taps, owner: str = 'model') -> None:
         self._modules = {tap: resolve_tap(model, tap, owner) for tap in dict.fromkeys(taps)}
-        self._owner = owner
+        self._owner, self._model = owner, model
+        self._size: tuple[int, int] | None = None  # of the image that went through the backbone
 
     def __enter__(self) -> Records:
         records = Records(self._modules, self._owner)
         self._grad_enabled = torch.is_grad_enabled()
         self._handles = [module.register_forward_hook(self._hook(records, tap), with_kwargs=True)
                          for tap, module in self._modules.items()]
+        if any(parse_tap(tap).level is not None for tap in self._modules):
+            self._handles.append(self._model.get_submodule('backbone').register_forward_pre_hook(self._see_size))
         return records
 
     def __exit__(self, *exception) -> None:
         for handle in self._handles:
             handle.remove()
 
+    def _see_size(self, module: nn.Module, args: tuple) -> None:
+        self._size = tuple(args[0].shape[2:])  # type: ignore[assignment]
+
     def _hook(self, records: Records, tap: str):
+        select = parse_tap(tap).select
+
         def hook(module, args, kwargs, output):
             if self._grad_enabled and not torch.is_grad_enabled():
                 raise RuntimeError(f'tap {tap!r} of the {self._owner} runs inside reentrant activation checkpointing, '
                                    'where it carries no gradient; tap a module outside the checkpointed block, or set '
                                    'with_cp=False')
+            output = select(output, self._size)
             records.add(tap, Call(args, kwargs, output, _versions(_value(tap, args, output))))
         return hook
 
@@ -153,11 +164,6 @@ def resolve_tap(model: nn.Module, tap: str, owner: str = 'model') -> nn.Module:
     raise ValueError(f'tap {tap!r} is not in the {owner} ({type(model).__name__}); '
                      f'{parent or "it"} has {", ".join(children) or "no submodules"}'
                      + (f'; near matches: {", ".join(near)}' if near else ''))
-
-
-def module_of(tap: str) -> str:
-    """The submodule's name in a tap."""
-    return tap.removesuffix(INPUT)
 
 
 def _value(tap: str, args: tuple, output: Any) -> Any:

@@ -9,7 +9,8 @@ from mmdet.models.roi_heads import CascadeRoIHead, PISARoIHead, StandardRoIHead
 from mmdet.models.task_modules.samplers import OHEMSampler, ScoreHLRSampler
 from torch import Tensor, nn
 
-from kddet.recorder import Pyramid, Records, module_of
+from kddet.recorder import Pyramid, Records
+from kddet.taps import module_of
 
 ROI_HEAD = 'roi_head'
 EXTRACTOR = f'{ROI_HEAD}.bbox_roi_extractor'

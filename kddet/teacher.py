@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
 from kddet.config import ConfigLike, load_config, student_config
-from kddet.recorder import Pyramid, Recorder, Records, module_of
+from kddet.recorder import Pyramid, Recorder, Records
 from kddet.rois import ROI_HEAD, forward_rois, roi_taps, scale_rois
+from kddet.taps import module_of
 
 DENSE_HEADS = ('rpn_head', 'bbox_head')
 

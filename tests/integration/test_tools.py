@@ -185,6 +185,15 @@ def test_a_teacher_of_other_classes_is_refused_with_both_lists(run, plain_config
     assert 'Traceback' not in error
 
 
+def test_a_model_is_inspected(run):
+    student, teacher = (ROOT / f'configs/digits/retinanet_r18-{width}.py' for width in
+                        ('quarter_fpn_10e_digits', 'half_fpn_16e_digits'))
+    out = run('inspect_model.py', student, '--teacher', teacher, '--shape', '160', '160')
+    assert re.search(r'^neck +FPN +32x40x40 /4, .*= neck.P2, neck.P3, neck.P4, neck.P5$', out, re.M)
+    assert 'backbone level 3, stride 32: student 128 channels, teacher level 3 with 256' in out
+    assert '32 or more' in run('inspect_model.py', student, '--shape', '8', '160', code=2)
+
+
 def test_masks_are_drawn(trained, run, tmp_path):
     out = run('visualize.py', 'masks', trained[0], '--out', 'masks', '--number', '2', '--method-options',
               'threshold_factor=0.3', 'scope=level')

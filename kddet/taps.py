@@ -1,0 +1,95 @@
+"""What the name of a tap means: a submodule, and what of it."""
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+INPUT = ':input'
+HEADS = {  # which element of a head's output; None for all
+    'cls': ('bbox_head', 0), 'reg': ('bbox_head', 1), 'rpn': ('rpn_head', None), 'rpn.cls': ('rpn_head', 0),
+    'rpn.reg': ('rpn_head', 1), 'roi': ('roi_head.bbox_head', None), 'roi.cls': ('roi_head.bbox_head', 0),
+    'roi.reg': ('roi_head.bbox_head', 1)}
+LEVEL = re.compile(r'(?:(backbone)\.C|(neck)\.P)([1-8])')
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A tap's name, taken apart.
+
+    Attributes:
+        module: dotted name of the submodule.
+        of_input: what it takes in, not what it gives.
+        item: which element of what it gives.
+        level: n of the level of stride 2^n, among those that it gives.
+    """
+    module: str
+    of_input: bool = False
+    item: int | None = None
+    level: int | None = None
+
+    def select(self, output: Any, size: tuple[int, int] | None) -> Any:
+        """What is tapped of a module's output.
+
+        Args:
+            size: (height, width) of the image that went through the backbone.
+
+        Raises:
+            ValueError: there is no level of that stride.
+        """
+        if self.item is not None:
+            return output[self.item]
+        if self.level is None:
+            return output
+        found = [level for level in output if tuple(level.shape[2:]) == _halved(size, self.level)]
+        if not found:
+            raise ValueError(f'{self.module} has no level of stride {2**self.level}: for an image of {size} it gives '
+                             f'{_sizes(output)} (H x W)')
+        return found[0]
+
+
+def parse_tap(name: str) -> Tap:
+    """A dotted name, ``name:input``, or one of the words of detection.
+
+    ``backbone.C3`` and ``neck.P3`` are the levels of stride 8; ``cls`` and ``reg`` the maps of a dense head,
+    ``rpn.cls`` and ``rpn.reg`` those of the RPN, ``roi.cls`` and ``roi.reg`` the vectors of a RoI head; ``rpn`` and
+    ``roi`` are the heads themselves.
+
+    Example:
+        >>> parse_tap('neck.P3')
+        Tap(module='neck', of_input=False, item=None, level=3)
+    """
+    if name.endswith(INPUT):
+        return Tap(name.removesuffix(INPUT), of_input=True)
+    if name in HEADS:
+        module, item = HEADS[name]
+        return Tap(module, item=item)
+    if found := LEVEL.fullmatch(name):
+        return Tap(found[1] or found[2], level=int(found[3]))
+    return Tap(name)
+
+
+def module_of(tap: str) -> str:
+    """The submodule's name in a tap."""
+    return parse_tap(tap).module
+
+
+def level_names(module: str, levels: Sequence[Tensor], size: tuple[int, int]) -> list[str | None]:
+    """``'neck.P3'`` and the like for what a backbone or a neck gives of an image; None where no stride fits."""
+    letter = dict(backbone='C', neck='P').get(module)
+    strides: dict[tuple[int, ...], int] = {_halved(size, n): n for n in range(8, 0, -1)}
+    found = [strides.get(tuple(level.shape[2:])) for level in levels]
+    return [None if n is None or letter is None else f'{module}.{letter}{n}' for n in found]
+
+
+def _halved(size: tuple[int, int] | None, times: int) -> tuple[int, int]:
+    """Sides after so many layers of stride 2, which round up."""
+    height, width = size or (0, 0)
+    return -(-height // 2**times), -(-width // 2**times)
+
+
+def _sizes(levels: Any) -> str:
+    return ', '.join(f'{level.shape[2]} x {level.shape[3]}' for level in levels)

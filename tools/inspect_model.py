@@ -1,0 +1,52 @@
+"""What can be tapped in a detector: submodules, shapes as channels x height x width, strides, and words for them."""
+import argparse
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import MODELS, DefaultScope
+
+from kddet.cli import main_guard, quiet
+from kddet.config import load_config, student_config
+from kddet.inspection import pairing, tappable
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='any MMDet config; a distillation config stands for its student')
+    parser.add_argument('--teacher', metavar='CONFIG', help='print the pairing of its levels with those of a teacher')
+    parser.add_argument('--shape', nargs=2, type=int, default=(256, 256), metavar=('HEIGHT', 'WIDTH'),
+                        help='of the probe image in pixels (default: 256 256)')
+    parser.add_argument('--depth', type=int, default=3, help='of dotted names (default: %(default)s)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+    return parser.parse_args()
+
+
+def build(cfg: Config):
+    """The plain detector of a config, with random weights."""
+    cfg = student_config(cfg)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
+        model = cfg.model.copy()
+        model.backbone = dict(model.backbone, init_cfg=None)
+        return MODELS.build(model).eval()
+
+
+def main() -> None:
+    args = parse_args()
+    if min(args.shape) < 32 or args.depth < 1:
+        raise ValueError(f'--shape {args.shape} must be 32 or more each, --depth {args.depth} 1 or more')
+    size = (args.shape[0], args.shape[1])
+    quiet()
+    cfg = load_config(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    student = build(cfg)
+    print(f'{type(student).__name__}, an image of {size[0]} x {size[1]}; channels x height x width /stride\n')
+    for found in tappable(student, size, args.depth):
+        print(found.line(size))
+    if args.teacher:
+        print()
+        for line in pairing(student, build(load_config(args.teacher)), size):
+            print(line)
+
+
+if __name__ == '__main__':
+    main_guard(main)
