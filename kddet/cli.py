@@ -13,12 +13,16 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 
 from kddet.checkpoint import refusal_reason
+from kddet.errors import RunFailed
 
 USER_ERRORS = (ValueError, FileNotFoundError, ImportError)
 
 
 def main_guard(main: Callable[[], None]) -> None:
-    """Run ``main``; a user's error is one message on stderr and exit code 2. ``KDDET_TRACEBACK=1`` shows it whole."""
+    """Run ``main``; a user's error is one message on stderr and exit code 2, that of a run exit code 1.
+
+    ``KDDET_TRACEBACK=1`` shows it whole.
+    """
     quiet()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` clauses run
     try:
@@ -31,6 +35,8 @@ def main_guard(main: Callable[[], None]) -> None:
         _leave(error, str(error.args[0]))
     except USER_ERRORS as error:
         _leave(error, str(error))
+    except RunFailed as error:
+        _leave(error, str(error), code=1)
 
 
 def add_host_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,8 +62,8 @@ def quiet() -> None:
     warnings.filterwarnings('ignore', message='.*(torch.jit|meshgrid|checkpoint|pkg_resources).*')
 
 
-def _leave(error: BaseException, message: str) -> None:
+def _leave(error: BaseException, message: str, code: int = 2) -> None:
     if os.environ.get('KDDET_TRACEBACK') == '1':
         raise error
     print(f'error: {message}\n(KDDET_TRACEBACK=1 shows where this was raised)', file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)

@@ -3,9 +3,12 @@ from __future__ import annotations
 
 from inspect import signature
 
+import torch
 from mmengine.model import ModuleDict
 from torch import Tensor
 
+from kddet.errors import RunFailed
+from kddet.gradients import reaches
 from kddet.levels import PROBE_SIZE
 from kddet.methods.base import DistillMethod
 from kddet.probe import probe
@@ -42,6 +45,7 @@ class Distiller(StudentWrapper):
             self._check()
             self._build_methods()
         self.check_names()
+        self._unchecked = set(self.methods)
 
     @property
     def teacher(self) -> FrozenTeacher | None:
@@ -70,6 +74,7 @@ class Distiller(StudentWrapper):
         for name, method in self.methods.items():
             if name in active:
                 terms = method(student_records, teacher_records, batch_data_samples)
+                self._check_gradient(name, terms)
                 _add(losses, name, _named(name, terms, method.weight))
             elif (zero := method.untouched()) is not None:
                 _add(losses, name, {f'loss_{name}': zero})
@@ -92,6 +97,17 @@ class Distiller(StudentWrapper):
         if self.teacher is None or not taps:
             return Records((), 'teacher')
         return self.teacher.record(inputs, samples, taps)
+
+    def _check_gradient(self, name: str, terms: dict[str, Tensor]) -> None:
+        """Once a method, where it first gives losses in training: can they change the student at all?"""
+        losses = [value for key, value in terms.items() if key.startswith('loss')]
+        if name not in self._unchecked or not losses or not torch.is_grad_enabled():
+            return
+        self._unchecked.discard(name)
+        trained = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
+        if trained and not any(reaches(loss, trained) for loss in losses):
+            raise RunFailed(f'the losses of method {name!r} have no gradient to any parameter of the student that '
+                            'trains: what they compare lies before its first layer that is not frozen, or was detached')
 
     def _check(self) -> None:
         if not len(self.methods):

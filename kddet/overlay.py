@@ -14,6 +14,8 @@ from kddet.methods import NAMES
 from kddet.optim import student_constructor
 from kddet.registry import MODELS
 
+WATCH = 'kddet.TermWatchHook'
+
 
 def distillation_config(student: Config, *, teacher: dict | None, methods: dict) -> Config:
     """The student's own config with a Distiller around its model.
@@ -75,6 +77,13 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
     imports = cfg.get('custom_imports') or ConfigDict(imports=[], allow_failed_imports=False)
     cfg.custom_imports = ConfigDict(imports, imports=[*_listed(imports['imports']), 'kddet'])
     return cfg
+
+
+def watch_terms(cfg: Config) -> None:
+    """Add a :class:`kddet.TermWatchHook` to a distillation config that has none."""
+    hooks = cfg.get('custom_hooks') or []
+    if is_distillation(cfg) and not any(hook.get('type') == WATCH for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type=WATCH)]
 
 
 def _check_known(name: str, names: Iterable[str], what: str) -> None:

@@ -12,7 +12,7 @@ from kddet.classes import check_config_classes
 from kddet.cli import add_host_arguments, main_guard, work_dir_of
 from kddet.config import load_config
 from kddet.methods import NAMES
-from kddet.overlay import overlay
+from kddet.overlay import overlay, watch_terms
 from kddet.unlabelled import check_unlabelled_data
 
 
@@ -66,6 +66,7 @@ def training_config(args: argparse.Namespace) -> Config:
         check_checkpoint(latest)
     check_config_classes(cfg)
     check_unlabelled_data(cfg)
+    watch_terms(cfg)
     return cfg
 
 

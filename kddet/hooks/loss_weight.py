@@ -39,7 +39,7 @@ class LossWeightHook(Hook):
         return min(1.0, (step - self.start + 1) / (self.ramp + 1))
 
     def before_train(self, runner) -> None:
-        methods = _methods(runner)
+        methods = methods_of(runner)
         if self.method not in methods:
             raise ValueError(f'LossWeightHook schedules method {self.method!r}, the model has {list(methods)}')
         method = methods[self.method]
@@ -51,14 +51,19 @@ class LossWeightHook(Hook):
             handle.remove()
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        _methods(runner)[self.method].schedule = self.factor(runner.epoch if self.by_epoch else runner.iter)
+        methods_of(runner)[self.method].schedule = self.factor(runner.epoch if self.by_epoch else runner.iter)
 
 
-def _methods(runner):
+def methods_of(runner):
+    """The methods of the runner's model, by name.
+
+    Raises:
+        ValueError: it has none.
+    """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     methods = getattr(model, 'methods', None)
     if methods is None:
-        raise ValueError('LossWeightHook needs a kddet.Distiller or LabelEncAutoencoder, the model is a '
+        raise ValueError('this hook of kddet needs a kddet.Distiller or LabelEncAutoencoder, the model is a '
                          f'{type(model).__name__}')
     return methods
 

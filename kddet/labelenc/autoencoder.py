@@ -118,11 +118,14 @@ class _Distance(BaseModule):
         self.loss_weight = float(loss_weight)
         self.schedule = 1.0
 
+    @property
+    def weight(self) -> float:
+        return self.loss_weight * self.schedule
+
     def forward(self, features: Sequence[Tensor], encodings: Sequence[Tensor]) -> Tensor:
-        weight = self.loss_weight * self.schedule
-        if not weight:
+        if not self.weight:
             return torch.stack([parameter.sum() * 0 for parameter in self.adapter.parameters()]).sum()
-        return weight * encoding_distance([self.adapter(level) for level in features], encodings)
+        return self.weight * encoding_distance([self.adapter(level) for level in features], encodings)
 
 
 def check_neck(detector: Any) -> None:

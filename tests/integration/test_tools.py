@@ -69,6 +69,14 @@ def test_one_argument_distils_a_plain_config(plain_config, teacher_files, run, t
     assert '--teacher is given without --method' in error
 
 
+def test_a_run_that_diverges_stops_with_the_term_and_the_images(trained, run):
+    error = run('train.py', trained[0], '--work-dir', 'w', '--cfg-options', 'optim_wrapper.optimizer.lr=1e30',
+                'optim_wrapper.clip_grad=None', 'param_scheduler=[]', code=1)
+    last = error[error.index('error: '):]
+    assert re.match(r'error: iteration \d+: (loss\w* is (nan|inf)(, )?)+; images: .*\.jpg', last)
+    assert 'Traceback' not in last
+
+
 def test_train_goes_on_where_it_was(trained, run, tmp_path):
     shutil.copytree(trained[1], tmp_path / 'work')
     (tmp_path / 'work/epoch_2.pth').unlink()

@@ -1,0 +1,52 @@
+import pytest
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from kddet import MODELS, Distiller, DistillMethod
+from kddet.errors import RunFailed
+from kddet.gradients import reaches
+from kddet.testing import tiny_detector, training_step
+
+
+def test_reaches_through_layers_and_not_past_a_detach():
+    layer, adapter = nn.Linear(2, 2), nn.Linear(2, 2)
+    feature = layer(torch.rand(1, 2))
+    assert reaches(adapter(feature).sum(), layer.parameters())
+    assert not reaches(adapter(feature.detach()).sum(), layer.parameters())
+    assert not reaches(torch.zeros(()), layer.parameters())
+
+
+@pytest.mark.parametrize('reentrant', [True, False])
+def test_activation_checkpointing_is_no_wall(reentrant):
+    layer = nn.Linear(2, 2)
+    feature = checkpoint(layer, torch.rand(1, 2, requires_grad=True), use_reentrant=reentrant)
+    assert reaches(feature.sum(), layer.parameters())
+
+
+@MODELS.register_module(force=True)
+class Detached(DistillMethod):
+    student_taps = teacher_taps = ('neck',)
+
+    def build(self, student, teacher):
+        self.adapter = nn.Conv2d(16, 32, 1)
+
+    def forward(self, student, teacher, samples):
+        own, other = student.pyramid('neck')[0], teacher.pyramid('neck')[0]
+        return dict(loss=(self.adapter(own.detach()) - other).square().mean())
+
+
+def test_a_method_that_cannot_change_the_student_stops_the_run_by_name():
+    model = Distiller(tiny_detector('retinanet'), dict(config=dict(model=tiny_detector('retinanet', 16)),
+                                                       checkpoint=None), dict(mine=dict(type='kddet.Detached')))
+    with pytest.raises(RunFailed, match="the losses of method 'mine' have no gradient to any parameter"):
+        training_step(model)
+
+
+def test_a_hint_on_frozen_layers_alone_stops_the_run():
+    student = tiny_detector('retinanet')
+    student.backbone.frozen_stages = 1
+    model = Distiller(student, dict(config=dict(model=tiny_detector('retinanet', 16)), checkpoint=None),
+                      dict(hint=dict(type='kddet.HintLearning', tap='backbone.layer1')))
+    with pytest.raises(RunFailed, match="method 'hint' have no gradient"):
+        training_step(model)
