@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
@@ -44,7 +45,8 @@ def check_same_classes(student: Classes | None, teacher: Classes | None, who: st
     if student is not None and teacher is not None and student != teacher:
         raise ValueError(f'{who} compares the scores of each class, and the classes differ: the student has '
                          f'{len(student)} ({", ".join(student)}), the teacher {len(teacher)} ({", ".join(teacher)}); '
-                         'take a teacher of the same classes in the same order, or a method that compares features')
+                         "teacher=dict(class_map='auto', ...) compares those that both have by name, and methods that "
+                         'compare features do not care')
 
 
 def check_config_classes(cfg: Config) -> None:
@@ -53,11 +55,48 @@ def check_config_classes(cfg: Config) -> None:
     Raises:
         ValueError: shows both lists.
     """
-    if not is_distillation(cfg) or not cfg.model.get('teacher'):
+    if not is_distillation(cfg) or not cfg.model.get('teacher') or cfg.model.teacher.get('class_map') is not None:
         return
     compared = [name for name, method in (cfg.model.get('methods') or {}).items() if _compares_classes(method)]
     if compared:
         check_same_classes(config_classes(cfg), _teacher_classes(cfg.model.teacher), f'method {", ".join(compared)}')
+
+
+def resolve_class_map(cfg: Config) -> str | None:
+    """Put indices in place of the names in the ``class_map`` of a distillation config's teacher.
+
+    Returns:
+        A line for the log; None where there is nothing to look up.
+
+    Raises:
+        ValueError: no class in common, a name that is not there, or no list of names to look it up in.
+    """
+    teacher = cfg.model.get('teacher') if is_distillation(cfg) else None
+    wanted: Any = teacher.get('class_map') if teacher else None
+    if teacher is None or not isinstance(wanted, (str, dict)):
+        return None
+    if isinstance(wanted, str) and wanted != 'auto':
+        raise ValueError(f"class_map is {wanted!r}; it is 'auto', {{student's name: teacher's name}} or pairs of "
+                         'indices')
+    own, other = config_classes(cfg), _teacher_classes(teacher)
+    if own is None or other is None:
+        raise ValueError(f'class_map={wanted!r} goes by names, and the {"student" if own is None else "teacher"} has '
+                         'no list of them in its config or checkpoint; give pairs of indices')
+    names = {name: name for name in own if name in other} if wanted == 'auto' else dict(teacher.class_map)
+    lists = f'the student has {len(own)} ({_some(own)}), the teacher {len(other)} ({_some(other)})'
+    if missing := [name for name in names if name not in own] + [name for name in names.values() if name not in other]:
+        raise ValueError(f'class_map names {", ".join(missing)}, which is not there: {lists}')
+    if not names:
+        raise ValueError(f'student and teacher have no class in common by name: {lists}; give a class_map, or a method '
+                         'that compares features')
+    teacher.class_map = [[own.index(mine), other.index(theirs)] for mine, theirs in names.items()]
+    left = [name for name in own if name not in names]
+    return f'classes: {len(names)} of {len(own)} are compared with the teacher' + (
+        f'; without a partner: {_some(left)}' if left else '')
+
+
+def _some(names: Sequence[str], most: int = 10) -> str:
+    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
 def _teacher_classes(teacher: ConfigDict) -> Classes | None:

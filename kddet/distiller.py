@@ -135,6 +135,7 @@ class Distiller(StudentWrapper):
             if roi_taps(taps):
                 check_stages(self.student, self.teacher.detector)
             teacher = probe(self.teacher.detector, taps, 'teacher', round(PROBE_SIZE * self.teacher.input_scale))
+            teacher.class_map = self.teacher.class_map
         scaled: dict[str, str] = {}
         for name, method in self.methods.items():
             method.build(student, teacher)

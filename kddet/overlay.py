@@ -34,7 +34,7 @@ def distillation_config(student: Config, *, teacher: dict | None, methods: dict)
 
 
 def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, Any] | None = None,
-            teacher: str | None = None, teacher_checkpoint: str | None = None) -> Config:
+            teacher: str | None = None, teacher_checkpoint: str | None = None, class_map: Any = None) -> Config:
     """A user's own config as a distillation config, by the names of methods.
 
     Data, schedule, hooks and everything else stay what they are. The optimizer's groups of parameters are those of the
@@ -47,6 +47,7 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
         options: of the methods: ``{'fgfi.loss_weight': 0.02}``.
         teacher: config of the teacher, a path or ``package::path``.
         teacher_checkpoint: path or URL of its weights.
+        class_map: of the teacher, where it has other classes: ``'auto'`` goes by their names.
 
     Raises:
         ValueError: a method or an option that is not there, or a teacher that is missing.
@@ -72,7 +73,8 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
     merged = Config(dict(methods=chosen))
     merged.merge_from_dict({f'methods.{key}': value for key, value in (options or {}).items()})
     cfg = distillation_config(student, methods=merged.methods, teacher=dict(
-        config=_absolute(teacher), checkpoint=_absolute(teacher_checkpoint)) if teacher else None)
+        config=_absolute(teacher), checkpoint=_absolute(teacher_checkpoint),
+        **(dict(class_map=class_map) if class_map else {})) if teacher else None)
     cfg.optim_wrapper = student_constructor(cfg.optim_wrapper)
     imports = cfg.get('custom_imports') or ConfigDict(imports=[], allow_failed_imports=False)
     cfg.custom_imports = ConfigDict(imports, imports=[*_listed(imports['imports']), 'kddet'])

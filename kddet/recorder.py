@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kddet.taps import INPUT, module_of, parse_tap
 
 Pyramid = tuple[Tensor, ...]
+ClassMap = tuple[tuple[int, int], ...]  # (student's index, teacher's index) of the classes that both have
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Records(Mapping):
         self._calls: dict[str, list[Call]] = {tap: [] for tap in taps}
         self._owner = owner
         self.features: Pyramid | None = None  # what the heads read, where a RoI head is to run on it later
+        self.class_map: ClassMap | None = None  # of the teacher: which of its classes are which of the student's
         self.unlabelled = 0  # images at the end of the batch that the student's own losses did not see
 
     def add(self, tap: str, call: Call) -> None:

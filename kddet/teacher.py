@@ -1,7 +1,7 @@
 """A detector that cannot change, runs as deep as it is asked to, and gets the input it was trained on."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
 from kddet.config import ConfigLike, load_config, student_config
-from kddet.recorder import Pyramid, Recorder, Records
+from kddet.recorder import ClassMap, Pyramid, Recorder, Records
 from kddet.rois import ROI_HEAD, forward_rois, roi_taps, scale_rois
 from kddet.taps import module_of
 
@@ -35,6 +35,9 @@ class FrozenTeacher(nn.Module):
         input_scale: feed the teacher the batch at this multiple of its size (bilinear), as in the low-resolution
             students of Chen et al. (NIPS 2017, Sec. 4.3). RoIs are scaled along. Maps that are compared pair by
             size, so at 2.0 the student's P3 meets the teacher's P4, which covers the same part of the picture.
+        class_map: for a teacher of other classes: ``[(student's index, teacher's index), ...]`` of those that both
+            have. Methods that compare scores compare these and leave the others out. ``tools/train.py`` also takes
+            ``'auto'``, which goes by name, and ``{student's name: teacher's name}``.
 
     Raises:
         ValueError: the checkpoint does not cover the detector, or is refused.
@@ -42,8 +45,10 @@ class FrozenTeacher(nn.Module):
     """
 
     def __init__(self, config: ConfigLike, checkpoint: str | None, *, strict: bool = True,
-                 trust_checkpoint: bool = False, input_scale: float = 1.0) -> None:
+                 trust_checkpoint: bool = False, input_scale: float = 1.0,
+                 class_map: str | Mapping[str, str] | Sequence[Sequence[int]] | None = None) -> None:
         super().__init__()
+        self.class_map = class_pairs(class_map)
         if not input_scale > 0:
             raise ValueError(f"the teacher's input_scale is {input_scale}, it must be greater than 0")
         self.input_scale = float(input_scale)
@@ -90,6 +95,7 @@ class FrozenTeacher(nn.Module):
                                    mode='bilinear', align_corners=False)
         with Recorder(self.detector, taps, 'teacher') as records:
             records.features = forward_to(self.detector, inputs, records)
+        records.class_map = self.class_map
         return records
 
     @torch.no_grad()
@@ -128,6 +134,23 @@ def forward_to(detector: Any, inputs: Tensor, taps: Iterable[str]) -> Pyramid | 
         raise ValueError(f'taps below {sorted(beyond)} are not reached by a forward of {type(detector).__name__} '
                          f'without boxes; it can be tapped in backbone, neck, {", ".join(DENSE_HEADS)} and {ROI_HEAD}')
     return features
+
+
+def class_pairs(class_map: str | Mapping[str, str] | Sequence[Sequence[int]] | None) -> ClassMap | None:
+    """Pairs of indices as they are given, checked.
+
+    Raises:
+        ValueError: names, which only a config's data set can explain, or no pairs, or one class twice.
+    """
+    if class_map is None:
+        return None
+    if isinstance(class_map, (str, Mapping)):
+        raise ValueError(f'class_map={class_map!r} goes by the names of classes, which tools/train.py looks up; to a '
+                         "FrozenTeacher give pairs of indices, [(student's, teacher's), ...]")
+    pairs = tuple((int(own), int(other)) for own, other in class_map)
+    if not pairs or any(len(set(side)) < len(side) for side in zip(*pairs)):
+        raise ValueError(f'class_map={list(pairs)}: give one pair or more, and no class twice')
+    return pairs
 
 
 class _Renormalise(nn.Module):

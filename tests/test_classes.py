@@ -4,7 +4,13 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from kddet.classes import check_config_classes, check_same_classes, checkpoint_classes, config_classes
+from kddet.classes import (
+    check_config_classes,
+    check_same_classes,
+    checkpoint_classes,
+    config_classes,
+    resolve_class_map,
+)
 from kddet.overlay import distillation_config
 
 CLS = dict(cls=dict(type='kddet.WeightedClassification'))
@@ -66,3 +72,35 @@ def test_the_checkpoint_knows_better_than_its_config(plain_config, swapped, tmp_
                tmp_path / 'teacher.pth')
     teacher = dict(config=swapped, checkpoint=str(tmp_path / 'teacher.pth'))
     check_config_classes(distillation_config(plain_config, teacher=teacher, methods=CLS))
+
+
+def mapped(plain_config, config, class_map):
+    return distillation_config(plain_config, methods=CLS, teacher=dict(config=config, checkpoint=None,
+                                                                       class_map=class_map))
+
+
+def test_a_class_map_by_name(plain_config, swapped):
+    cfg = mapped(plain_config, swapped, 'auto')
+    assert resolve_class_map(cfg) == 'classes: 10 of 10 are compared with the teacher'
+    assert cfg.model.teacher.class_map[:4] == [[0, 0], [1, 2], [2, 1], [3, 3]]
+    check_config_classes(cfg)
+    cfg = mapped(plain_config, swapped, {'nine': 'eight', 'zero': 'one'})
+    assert resolve_class_map(cfg).endswith('2 of 10 are compared with the teacher; without a partner: one, two, three, '
+                                           'four, five, six, seven, eight')
+    assert cfg.model.teacher.class_map == [[9, 8], [0, 2]]
+    indices = mapped(plain_config, swapped, [[0, 1]])
+    assert resolve_class_map(indices) is None and resolve_class_map(plain_config) is None
+    check_config_classes(indices)
+
+
+@pytest.mark.parametrize(('class_map', 'classes', 'message'), [
+    ('auto', ('cat', 'dog'), r'no class in common by name: the student has 10 \(zero, .*, the teacher 2 \(cat, dog\)'),
+    ({'zero': 'horse'}, ('cat',), r'class_map names horse, which is not there: the student has 10'),
+    ('names', ('cat',), "class_map is 'names'; it is 'auto'"),
+])
+def test_a_class_map_that_cannot_be_looked_up(plain_config, tmp_path, class_map, classes, message):
+    teacher = copy.deepcopy(plain_config)
+    teacher.train_dataloader.dataset.metainfo = dict(classes=classes)
+    teacher.dump(tmp_path / 'teacher.py')
+    with pytest.raises(ValueError, match=message):
+        resolve_class_map(mapped(plain_config, str(tmp_path / 'teacher.py'), class_map))

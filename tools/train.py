@@ -8,12 +8,14 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from kddet.checkpoint import check_checkpoint
-from kddet.classes import check_config_classes
+from kddet.classes import check_config_classes, resolve_class_map
 from kddet.cli import add_host_arguments, main_guard, work_dir_of
 from kddet.config import load_config
 from kddet.methods import NAMES
 from kddet.overlay import overlay, watch_terms
 from kddet.unlabelled import check_unlabelled_data
+
+OVERLAY = ('teacher', 'teacher_checkpoint', 'class_map', 'method_options')
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,6 +25,8 @@ def parse_args() -> argparse.Namespace:
                         help=f'distil the detector of a plain config: {", ".join(NAMES)}')
     parser.add_argument('--teacher', metavar='CONFIG', help='config of the teacher of --method')
     parser.add_argument('--teacher-checkpoint', metavar='FILE', help='its weights, a path or an URL')
+    parser.add_argument('--class-map', choices=['auto'], help='for a teacher of other classes: compare those that both '
+                        'have by name, and leave the others out')
     parser.add_argument('--method-options', nargs='+', action=DictAction, default={},
                         help='settings of the methods: fgfi.loss_weight=0.02')
     parser.add_argument('--dump-config', metavar='FILE', help='write the config that would be trained, and leave')
@@ -41,8 +45,8 @@ def training_config(args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(args.cfg_options)
     if args.method:
         cfg = overlay(cfg, methods=args.method, options=args.method_options, teacher=args.teacher,
-                      teacher_checkpoint=args.teacher_checkpoint)
-    elif given := [name for name in ('teacher', 'teacher_checkpoint', 'method_options') if getattr(args, name)]:
+                      teacher_checkpoint=args.teacher_checkpoint, class_map=args.class_map)
+    elif given := [name for name in OVERLAY if getattr(args, name)]:
         raise ValueError(f'--{given[0].replace("_", "-")} is given without --method, which says how to distil; there '
                          f'are {", ".join(NAMES)}')
     cfg.work_dir = work_dir_of(args, cfg)
@@ -64,6 +68,8 @@ def training_config(args: argparse.Namespace) -> Config:
         cfg.load_from = check_checkpoint(cfg.load_from)
     elif cfg.get('resume') and (latest := find_latest_checkpoint(cfg.work_dir)):
         check_checkpoint(latest)
+    if line := resolve_class_map(cfg):
+        print(line)
     check_config_classes(cfg)
     check_unlabelled_data(cfg)
     watch_terms(cfg)

@@ -33,6 +33,9 @@ class RPNReader(AnchorReader):
 
     classification_loss = 'loss_rpn_cls'
 
+    def class_map(self, teacher: Records) -> None:
+        return None
+
     def of_all_images(self, student: Records, assigned: Assigned) -> Assigned:
         if student.unlabelled:
             raise ValueError(f'{self.tap} samples its anchors by labels and cannot be used with use_hard_loss=False; '

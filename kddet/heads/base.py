@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from kddet.recorder import Call, Records
+from kddet.recorder import Call, ClassMap, Records
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class HeadReader:
         self.student_taps: Sequence[str] = (tap, f'{tap}.loss_cls', f'{tap}.loss_bbox')
         self.teacher_taps: Sequence[str] = (tap,)
         self.boxes_of_pair = self.describe_boxes(student), self.describe_boxes(teacher)
-        self.check_classes(student, teacher)
+        self.class_counts = getattr(student, 'num_classes', None), getattr(teacher, 'num_classes', None)
 
     def build(self, student: Records, teacher: Records) -> None:
         """Check from the records of a probe that the rows can be compared.
@@ -68,6 +69,7 @@ class HeadReader:
         Raises:
             ValueError: they cannot.
         """
+        self.check_classes(self.class_map(teacher))
 
     def check_boxes(self) -> None:
         """Refuse a teacher whose boxes are in another regression space; only for methods that read boxes.
@@ -96,11 +98,37 @@ class HeadReader:
         """``(R,)``, 0 for rows in the padding of their picture; None where there are none."""
         return None
 
-    def check_classes(self, student: Any, teacher: Any) -> None:
-        counts = [getattr(head, 'num_classes', None) for head in (student, teacher)]
-        if counts[0] != counts[1]:
-            raise ValueError(f'{self.tap} of the student has {counts[0]} classes, that of the teacher {counts[1]}; '
-                             'scores and boxes of classes compare only where both have the same list')
+    def class_map(self, teacher: Records) -> ClassMap | None:
+        """The teacher's; heads that know no classes have none."""
+        return teacher.class_map
+
+    def check_classes(self, class_map: ClassMap | None) -> None:
+        own, other = self.class_counts
+        if class_map is None and own != other:
+            raise ValueError(f'{self.tap} of the student has {own} classes, that of the teacher {other}; scores and '
+                             'boxes of classes compare only where both have the same list, or with a class_map of the '
+                             'teacher')
+        outside = [pair for pair in class_map or () if not (0 <= pair[0] < (own or 0) and 0 <= pair[1] < (other or 0))]
+        if outside:
+            raise ValueError(f'class_map has {outside}, and {self.tap} of the student has classes 0 to '
+                             f'{(own or 0) - 1}, that of the teacher 0 to {(other or 0) - 1}')
+
+    def shared(self, rows: Classification, teacher: Records) -> Classification:
+        """The columns of classes that both have. Rows of another class are background, where a softmax leaves them out.
+        """
+        class_map = self.class_map(teacher)
+        if class_map is None:
+            return rows
+        device, (own, other) = rows.labels.device, map(list, zip(*class_map))
+        count, total = len(own), self.head.num_classes
+        table = torch.full((total + 1,), count, device=device)
+        table[torch.tensor(own, device=device)] = torch.arange(count, device=device)
+        labels, weights = table[rows.labels], rows.weights
+        if rows.softmax:
+            weights = weights * ((labels < count) | (rows.labels == total))
+            own, other = [*own, total], [*other, self.class_counts[1]]
+        return replace(rows, student=rows.student[:, own], teacher=rows.teacher[:, other], labels=labels,
+                       weights=weights)
 
     def positives(self, labels: Tensor) -> Tensor:
         """Indices ``(P,)`` of the rows that were assigned a class."""

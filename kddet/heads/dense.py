@@ -32,13 +32,16 @@ class DenseReader(HeadReader):
         super().__init__(name, tap, student, teacher)
         self.anchors = [_anchors_in_strides(head) for head in (student, teacher)]
         self.level_strides = [_strides(head) for head in (student, teacher)]
+        self.widths = student.cls_out_channels, teacher.cls_out_channels
         self._priors: dict[tuple, Tensor] = {}
 
     def build(self, student: Records, teacher: Records) -> None:
+        super().build(student, teacher)
         student_maps, teacher_maps = (records.pyramid(self.tap, 0) for records in (student, teacher))
         pairs = pair_levels(student_maps, teacher_maps, None, self.tap)
         for own, other in pairs:
-            if student_maps[own].shape != teacher_maps[other].shape:
+            if _anchors_and_size(student_maps[own], self.widths[0]) != _anchors_and_size(teacher_maps[other],
+                                                                                         self.widths[1]):
                 raise ValueError(f'{self.tap}: the class scores of the student are {_shapes(student_maps)} (C, H, W), '
                                  f'those of the teacher {_shapes(teacher_maps)}; both need the same anchors or points '
                                  "and classes, and a teacher's input_scale must be a power of two")
@@ -46,13 +49,13 @@ class DenseReader(HeadReader):
         self.partner: dict[int, int] = dict(pairs)
 
     def classification(self, student: Records, teacher: Records) -> Classification:
-        scores, width = student.pyramid(self.tap, 0), self.head.cls_out_channels
+        scores, (width, other_width) = student.pyramid(self.tap, 0), self.widths
         assigned = self.of_all_images(student, self.assigned(student))
         weights = self.paired(scores, assigned.weights)
-        return Classification(
-            rows(scores, width), self.teacher_rows(teacher.pyramid(self.tap, 0), scores, width), assigned.labels,
+        return self.shared(Classification(
+            rows(scores, width), self.teacher_rows(teacher.pyramid(self.tap, 0), scores, other_width), assigned.labels,
             weights, softmax=not self.head.use_sigmoid_cls, num_samples=(weights > 0).sum(),
-            avg_factor=assigned.avg_factor)
+            avg_factor=assigned.avg_factor), teacher)
 
     def regression(self, student: Records, teacher: Records) -> Regression:
         own, other = student.pyramid(self.tap, 1), teacher.pyramid(self.tap, 1)
@@ -173,6 +176,10 @@ def _anchors_in_strides(head: Any) -> list[Tensor]:
 
 def _strides(head: Any) -> list[float]:
     return [stride[0] if isinstance(stride, (tuple, list)) else stride for stride in head.prior_generator.strides]
+
+
+def _anchors_and_size(level: Tensor, width: int) -> tuple[int, ...]:
+    return level.shape[1] // width, *level.shape[2:]
 
 
 def _labels(target: Any) -> Tensor:

@@ -39,14 +39,15 @@ class RoIReader(HeadReader):
     def classification(self, student: Records, teacher: Records) -> Classification:
         call = student[f'{self.tap}.loss_cls'][0]
         weights = argument(call, 2, 'weight')
-        return Classification(student.pyramid(self.tap, 0)[0], teacher.pyramid(self.tap, 0)[0],
-                              argument(call, 1, 'target'), weights, softmax=True, num_samples=(weights > 0).sum(),
-                              avg_factor=call.kwargs['avg_factor'])
+        return self.shared(Classification(
+            student.pyramid(self.tap, 0)[0], teacher.pyramid(self.tap, 0)[0], argument(call, 1, 'target'), weights,
+            softmax=True, num_samples=(weights > 0).sum(), avg_factor=call.kwargs['avg_factor']), teacher)
 
     def regression(self, student: Records, teacher: Records) -> Regression:
         labels = argument(student[f'{self.tap}.loss_cls'][0], 1, 'target')
         positive = self.positives(labels)
-        own, other = (_of_class(records.pyramid(self.tap, 1)[0], positive, labels) for records in (student, teacher))
+        own = _of_class(student.pyramid(self.tap, 1)[0], positive, labels)
+        other, known = self._of_the_teacher(teacher, positive, labels)
         calls = student[f'{self.tap}.loss_bbox']
         if not calls:  # no positive in the batch
             return Regression(own, other, other, other.new_zeros(0), 1.0)
@@ -54,7 +55,19 @@ class RoIReader(HeadReader):
         if self.head.reg_decoded_bbox:
             rois = student[self.rois][0].args[1]
             target = self.head.bbox_coder.encode(rois[positive, 1:], target)
-        return Regression(own, other, target, weights[:, 0], calls[0].kwargs['avg_factor'])
+        return Regression(own, other, target, weights[:, 0] * known, calls[0].kwargs['avg_factor'])
+
+    def _of_the_teacher(self, teacher: Records, positive: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Its boxes ``(P, 4)``, and ``(P,)``, 0 for those of classes that it does not know by class."""
+        boxes, class_map = teacher.pyramid(self.tap, 1)[0], self.class_map(teacher)
+        known = torch.ones_like(positive, dtype=boxes.dtype)
+        if class_map is not None and boxes.shape[1] > 4:
+            table = torch.full((self.head.num_classes + 1,), -1, device=labels.device)
+            own, other = torch.tensor(class_map, device=labels.device).t()
+            table[own] = other
+            labels = table[labels]
+            known = (labels[positive] >= 0).to(boxes.dtype)
+        return _of_class(boxes, positive, labels.clamp(min=0)), known
 
 
 def _of_class(boxes: Tensor, positive: Tensor, labels: Tensor) -> Tensor:

@@ -211,6 +211,21 @@ def test_masks_are_drawn(trained, run, tmp_path):
     assert 'at least 1' in run('visualize.py', 'masks', trained[0], '--out', 'masks', '--number', '0', code=2)
 
 
+def test_a_teacher_of_eighty_classes_teaches_those_that_both_have(run, plain_config, tmp_path):
+    teacher = copy.deepcopy(plain_config)
+    teacher.train_dataloader.dataset.metainfo = dict(classes=[f'c{i}' for i in range(77)] + ['nine', 'two', 'three'])
+    teacher.model.bbox_head.num_classes = 80
+    teacher.dump(tmp_path / 'teacher.py')
+    torch.save(dict(state_dict=MODELS.build(teacher.model).state_dict()), tmp_path / 'teacher.pth')
+    plain_config.dump(tmp_path / 'student.py')
+    arguments = ('train.py', 'student.py', '--method', 'adl', '--teacher', 'teacher.py', '--teacher-checkpoint',
+                 'teacher.pth')
+    assert "class_map='auto'" in run(*arguments, code=2)
+    out = run(*arguments, '--class-map', 'auto')
+    assert 'classes: 3 of 10 are compared with the teacher; without a partner: zero, one, four' in out
+    assert (tmp_path / 'work_dirs/adl_student/epoch_2.pth').is_file()
+
+
 def test_encodings_are_drawn(run, tmp_path):
     run('make_digits.py', '--train', '64', '--val', '16')
     config = ROOT / 'configs/quick/labelenc-step1_quick.py'
