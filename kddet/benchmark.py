@@ -122,7 +122,8 @@ def table(costs: list[Cost]) -> str:
 def _build(cfg: Config) -> Any:
     """The Distiller with random weights, and a random first step for LabelEnc."""
     model = copy.deepcopy(cfg.model)
-    model.student.backbone.init_cfg = None
+    if model.student.get('backbone', {}).get('init_cfg'):
+        model.student.backbone.init_cfg = None
     if model.get('teacher'):
         model.teacher.checkpoint = None
     with tempfile.TemporaryDirectory() as folder:

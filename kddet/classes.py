@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
+from mmengine.fileio import list_from_file
 
 from kddet.checkpoint import load_checkpoint
 from kddet.config import is_distillation, load_config, student_config
@@ -111,4 +113,6 @@ def _compares_classes(method: dict) -> bool:
 
 
 def _names(classes: Sequence[str] | str | None) -> Classes | None:
-    return (classes,) if isinstance(classes, str) else tuple(classes) if classes else None
+    if isinstance(classes, str):  # the name of a file, as MMEngine reads it, or of a class
+        return tuple(list_from_file(classes)) if os.path.isfile(classes) else (classes,)
+    return tuple(classes) if classes else None

@@ -51,8 +51,12 @@ def add_host_arguments(parser: argparse.ArgumentParser) -> None:
 def work_dir_of(args: argparse.Namespace, cfg: Config) -> str:
     """The command line first, then the config, then the name of the config file, and of methods on the command line."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    name = '_'.join(['+'.join(getattr(args, 'method', None) or ()), Path(args.config).stem]).lstrip('_')
-    return args.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', name)
+    methods = '+'.join(getattr(args, 'method', None) or ())
+    if args.work_dir:
+        return args.work_dir
+    if own := cfg.get('work_dir'):  # the plain detector's; a run of methods has one beside it
+        return f'{own.rstrip("/")}_{methods}' if methods else own
+    return os.path.join('work_dirs', '_'.join(filter(None, [methods, Path(args.config).stem])))
 
 
 def quiet() -> None:

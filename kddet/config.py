@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 from mmengine.config import Config, ConfigDict
 
+from kddet.optim import plain_constructor
+
 WRAPPERS = 'kddet.Distiller', 'kddet.LabelEncAutoencoder'
 ConfigLike: TypeAlias = str | os.PathLike | dict | Config
 
@@ -39,7 +41,8 @@ def load_config(source: ConfigLike) -> Config:
 
 def is_distillation(cfg: Config) -> bool:
     """Whether the config's model is a Distiller, or another wrapper of kddet's around a ``student``."""
-    return cfg.model.get('type') in WRAPPERS
+    kind = cfg.model.get('type')
+    return (kind if isinstance(kind, str) else f'kddet.{getattr(kind, "__name__", "")}') in WRAPPERS
 
 
 def student_config(cfg: Config) -> Config:
@@ -51,6 +54,11 @@ def student_config(cfg: Config) -> Config:
         return cfg
     plain = cfg.copy()
     plain.model = ConfigDict(plain.model.student)
+    if plain.get('optim_wrapper'):
+        plain.optim_wrapper = plain_constructor(plain.optim_wrapper)
+    if imports := (plain.get('custom_imports') or {}).get('imports'):
+        plain.custom_imports.imports = [name for name in ([imports] if isinstance(imports, str) else imports)
+                                        if name != 'kddet']
     if plain.get('custom_hooks'):
         plain.custom_hooks = [hook for hook in plain.custom_hooks if not str(hook.get('type')).startswith('kddet.')]
     return plain

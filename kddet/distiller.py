@@ -19,6 +19,9 @@ from kddet.student_wrapper import StudentWrapper, Unregistered, random_state_kep
 from kddet.teacher import FrozenTeacher
 from kddet.unlabelled import forward_unlabelled, labelled_first
 
+CHECKED = -1
+PATIENCE = 20  # iterations: a batch without proposals has no loss on RoIs
+
 
 @MODELS.register_module()
 class Distiller(StudentWrapper):
@@ -45,7 +48,7 @@ class Distiller(StudentWrapper):
             self._check()
             self._build_methods()
         self.check_names()
-        self._unchecked = set(self.methods)
+        self._gradients: dict[tuple[str, str], int] = {}  # terms: iterations without a gradient, or CHECKED
 
     @property
     def teacher(self) -> FrozenTeacher | None:
@@ -99,15 +102,18 @@ class Distiller(StudentWrapper):
         return self.teacher.record(inputs, samples, taps)
 
     def _check_gradient(self, name: str, terms: dict[str, Tensor]) -> None:
-        """Once a method, where it first gives losses in training: can they change the student at all?"""
-        losses = [value for key, value in terms.items() if key.startswith('loss')]
-        if name not in self._unchecked or not losses or not torch.is_grad_enabled():
+        """Once a term, where it first has a gradient in training: can it change the student at all?"""
+        if not torch.is_grad_enabled():
             return
-        self._unchecked.discard(name)
-        trained = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
-        if trained and not any(reaches(loss, trained) for loss in losses):
-            raise RunFailed(f'the losses of method {name!r} have no gradient to any parameter of the student that '
-                            'trains: what they compare lies before its first layer that is not frozen, or was detached')
+        for key, loss in terms.items():
+            seen = self._gradients.get((name, key), 0)
+            if seen == CHECKED or not key.startswith('loss'):
+                continue
+            self._gradients[name, key] = CHECKED if loss.requires_grad else seen + 1
+            trained = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
+            if trained and (not reaches(loss, trained) if loss.requires_grad else seen + 1 >= PATIENCE):
+                raise RunFailed(f'loss_{name}{key[4:]} has no gradient to any parameter of the student that trains: '
+                                'what it compares lies before the first layer that is not frozen, or was detached')
 
     def _check(self) -> None:
         if not len(self.methods):
@@ -139,6 +145,8 @@ class Distiller(StudentWrapper):
         scaled: dict[str, str] = {}
         for name, method in self.methods.items():
             method.build(student, teacher)
+            if not method.loss_weight:  # never on: no part in the optimizer, in DDP, or in the norm of the gradients
+                method.requires_grad_(False)
             for key in (key for key, factor in method.student_factors(method.weight).items() if factor != 1):
                 if key in scaled:
                     raise ValueError(f'methods {scaled[key]!r} and {name!r} both scale the {key!r} of the student; '

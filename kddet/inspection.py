@@ -4,13 +4,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from kddet.levels import pair_levels
 from kddet.probe import probe
-from kddet.recorder import Records
+from kddet.recorder import Records, is_list
 from kddet.rois import ROI_HEAD
 from kddet.taps import HEADS, level_names
+
+ROOTS = ('backbone', 'neck', 'rpn_head', 'bbox_head', ROI_HEAD)
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,19 @@ def tappable(detector: Any, size: tuple[int, int], depth: int) -> list[Tappable]
         depth: how many names a dotted path has at most.
     """
     modules = {name: module for name, module in detector.named_modules()
-               if name and name.count('.') < depth and _reachable(name)}
-    records = probe(detector, list(modules), 'detector', size)
-    return [_described(name, module, records, size) for name, module in modules.items() if records[name]
-            and _tensors(records[name][0].output)]
+               if name and name.count('.') < depth and _reachable(name) and not is_list(module)}
+    found = []
+    for root in ROOTS:
+        own = {name: module for name, module in modules.items() if name.partition('.')[0] == root}
+        try:
+            records = probe(detector, list(own), 'detector', size)
+        except Exception as error:  # a head of the user's own may need anything at all
+            print_log(f'{root} ({type(getattr(detector, root)).__name__}) is not reached by a forward without boxes: '
+                      f'{type(error).__name__}: {error}'.splitlines()[0], 'current', level=30)
+            continue
+        found += [_described(name, module, records, size) for name, module in own.items() if records[name]
+                  and _tensors(records[name][0].output)]
+    return found
 
 
 def pairing(student: Any, teacher: Any, size: tuple[int, int]) -> list[str]:
@@ -74,8 +86,7 @@ def _described(name: str, module: nn.Module, records: Records, size: tuple[int, 
 
 
 def _reachable(name: str) -> bool:
-    root = name.partition('.')[0]
-    return root in ('backbone', 'neck', 'rpn_head', 'bbox_head', ROI_HEAD)
+    return name.partition('.')[0] in ROOTS
 
 
 def _tensors(output: Any) -> list[Tensor]:

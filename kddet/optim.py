@@ -37,10 +37,17 @@ class StudentOptimWrapperConstructor:
         constructor = HOST_CONSTRUCTORS.build(dict(
             type=self.student_constructor, optim_wrapper_cfg=self.optim_wrapper_cfg, paramwise_cfg=self.paramwise_cfg))
         wrapper = constructor(getattr(model, 'student', model))
-        others = [parameter for name, parameter in model.named_parameters()
-                  if not name.startswith('student.') and parameter.requires_grad] if hasattr(model, 'student') else []
-        if others:
-            wrapper.optimizer.add_param_group(dict(params=others))
+        others = {name: parameter for name, parameter in model.named_parameters()
+                  if not name.startswith('student.') and parameter.requires_grad} if hasattr(model, 'student') else {}
+        if not others:
+            return wrapper
+        if not isinstance(wrapper, OptimWrapper):
+            raise ValueError(f'{self.student_constructor} makes a {type(wrapper).__name__}; what the methods train can '
+                             'be added to a single optimizer only')
+        group: dict[str, Any] = dict(params=list(others.values()))
+        if any('param_names' in own for own in wrapper.optimizer.param_groups):  # torch asks for all or none
+            group['param_names'] = list(others)
+        wrapper.optimizer.add_param_group(group)
         return wrapper
 
 
@@ -48,9 +55,23 @@ def student_constructor(optim_wrapper: dict) -> ConfigDict:
     """The user's ``optim_wrapper`` with its constructor, if any, inside a :class:`StudentOptimWrapperConstructor`."""
     cfg = ConfigDict(optim_wrapper)
     own = ConfigDict(cfg.get('paramwise_cfg') or {})
-    if cfg.get('constructor'):
-        own.student_constructor = cfg.constructor
+    if constructor := cfg.get('constructor'):
+        named = isinstance(constructor, str)
+        own.student_constructor = constructor if named else f'{constructor.__module__}.{constructor.__qualname__}'
     cfg.constructor = NAME
     if own:
         cfg.paramwise_cfg = own
+    return cfg
+
+
+def plain_constructor(optim_wrapper: dict) -> ConfigDict:
+    """The user's own ``optim_wrapper`` again."""
+    cfg = ConfigDict(optim_wrapper)
+    if cfg.get('constructor') == NAME:
+        del cfg['constructor']
+        own = cfg.pop('paramwise_cfg', None) or ConfigDict()
+        if 'student_constructor' in own:
+            cfg.constructor = own.pop('student_constructor')
+        if own:
+            cfg.paramwise_cfg = own
     return cfg

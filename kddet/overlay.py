@@ -71,10 +71,13 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
                                if not given)
         raise ValueError(f'method {", ".join(reads_teacher)} reads a teacher, whose {missing} is not given')
     merged = Config(dict(methods=chosen))
-    merged.merge_from_dict({f'methods.{key}': value for key, value in (options or {}).items()})
+    merged.merge_from_dict({f'methods.{key}': os.path.abspath(value) if isinstance(value, str) and os.path.isfile(value)
+                            else value for key, value in (options or {}).items()})
     cfg = distillation_config(student, methods=merged.methods, teacher=dict(
         config=_absolute(teacher), checkpoint=_absolute(teacher_checkpoint),
         **(dict(class_map=class_map) if class_map else {})) if teacher else None)
+    if not cfg.get('optim_wrapper'):
+        raise ValueError('the config has no optim_wrapper, it is not one to train with')
     cfg.optim_wrapper = student_constructor(cfg.optim_wrapper)
     imports = cfg.get('custom_imports') or ConfigDict(imports=[], allow_failed_imports=False)
     cfg.custom_imports = ConfigDict(imports, imports=[*_listed(imports['imports']), 'kddet'])

@@ -22,7 +22,8 @@ def probe(detector: nn.Module, taps: list[str], owner: str, size: int | tuple[in
     try:
         with Recorder(detector, taps, owner) as records:
             height, width = (size, size) if isinstance(size, int) else size
-            image = torch.zeros(1, 3, height, width)
+            mean = getattr(detector.data_preprocessor, 'mean', None)
+            image = torch.zeros(1, 3 if mean is None else mean.numel(), height, width)
             features = forward_to(detector, image, records)
             if features is not None and roi_taps(records):
                 forward_rois(detector, features, whole_images(detector, image))

@@ -156,6 +156,10 @@ def resolve_tap(model: nn.Module, tap: str, owner: str = 'model') -> nn.Module:
     """The submodule called ``tap``, or a ValueError that lists what is there."""
     modules = dict(model.named_modules())
     name = module_of(tap)
+    if name and name in modules and is_list(modules[name]):
+        count = len(list(modules[name].children()))
+        raise ValueError(f'tap {tap!r} of the {owner} ({type(model).__name__}) is a list of {count} modules, which are '
+                         f'called one by one: tap {name}.0 or another')
     if name and name in modules:
         return modules[name]
     parent = name
@@ -166,6 +170,11 @@ def resolve_tap(model: nn.Module, tap: str, owner: str = 'model') -> nn.Module:
     raise ValueError(f'tap {tap!r} is not in the {owner} ({type(model).__name__}); '
                      f'{parent or "it"} has {", ".join(children) or "no submodules"}'
                      + (f'; near matches: {", ".join(near)}' if near else ''))
+
+
+def is_list(module: nn.Module) -> bool:
+    """Whether a module only holds others, which are called one by one."""
+    return isinstance(module, (nn.ModuleList, nn.ModuleDict)) and type(module).forward is nn.Module.forward
 
 
 def _value(tap: str, args: tuple, output: Any) -> Any:

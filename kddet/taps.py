@@ -44,11 +44,12 @@ class Tap:
             return output[self.item]
         if self.level is None:
             return output
-        found = [level for level in output if tuple(level.shape[2:]) == _halved(size, self.level)]
-        if not found:
+        levels = [output] if isinstance(output, Tensor) else output
+        strides = level_strides(levels, size or (0, 0))
+        if self.level not in strides:
             raise ValueError(f'{self.module} has no level of stride {2**self.level}: for an image of {size} it gives '
-                             f'{_sizes(output)} (H x W)')
-        return found[0]
+                             f'{_sizes(levels)} (H x W)')
+        return levels[strides.index(self.level)]
 
 
 def parse_tap(name: str) -> Tap:
@@ -80,14 +81,21 @@ def module_of(tap: str) -> str:
 def level_names(module: str, levels: Sequence[Tensor], size: tuple[int, int]) -> list[str | None]:
     """``'neck.P3'`` and the like for what a backbone or a neck gives of an image; None where no stride fits."""
     letter = dict(backbone='C', neck='P').get(module)
-    strides: dict[tuple[int, ...], int] = {_halved(size, n): n for n in range(8, 0, -1)}
-    found = [strides.get(tuple(level.shape[2:])) for level in levels]
-    return [None if n is None or letter is None else f'{module}.{letter}{n}' for n in found]
+    return [None if n is None or letter is None else f'{module}.{letter}{n}' for n in level_strides(levels, size)]
 
 
-def _halved(size: tuple[int, int] | None, times: int) -> tuple[int, int]:
+def level_strides(levels: Sequence[Tensor], size: tuple[int, int]) -> list[int | None]:
+    """n of the stride 2^n of each level; None where none fits. Of levels of one size each is taken for the next."""
+    found: list[int | None] = []
+    for level in levels:
+        fitting = [n for n in range(1, 9) if tuple(level.shape[2:]) == _halved(size, n) and n not in found]
+        found.append(fitting[0] if fitting else None)
+    return found
+
+
+def _halved(size: tuple[int, int], times: int) -> tuple[int, int]:
     """Sides after so many layers of stride 2, which round up."""
-    height, width = size or (0, 0)
+    height, width = size
     return -(-height // 2**times), -(-width // 2**times)
 
 

@@ -104,3 +104,10 @@ def test_a_class_map_that_cannot_be_looked_up(plain_config, tmp_path, class_map,
     teacher.dump(tmp_path / 'teacher.py')
     with pytest.raises(ValueError, match=message):
         resolve_class_map(mapped(plain_config, str(tmp_path / 'teacher.py'), class_map))
+
+
+def test_classes_in_a_file(plain_config, tmp_path):
+    (tmp_path / 'classes.txt').write_text('cat\ndog\n')
+    cfg = copy.deepcopy(plain_config)
+    cfg.train_dataloader.dataset.metainfo = dict(classes=str(tmp_path / 'classes.txt'))
+    assert config_classes(cfg) == ('cat', 'dog')

@@ -39,7 +39,7 @@ class Detached(DistillMethod):
 def test_a_method_that_cannot_change_the_student_stops_the_run_by_name():
     model = Distiller(tiny_detector('retinanet'), dict(config=dict(model=tiny_detector('retinanet', 16)),
                                                        checkpoint=None), dict(mine=dict(type='kddet.Detached')))
-    with pytest.raises(RunFailed, match="the losses of method 'mine' have no gradient to any parameter"):
+    with pytest.raises(RunFailed, match="loss_mine has no gradient to any parameter"):
         training_step(model)
 
 
@@ -48,5 +48,39 @@ def test_a_hint_on_frozen_layers_alone_stops_the_run():
     student.backbone.frozen_stages = 1
     model = Distiller(student, dict(config=dict(model=tiny_detector('retinanet', 16)), checkpoint=None),
                       dict(hint=dict(type='kddet.HintLearning', tap='backbone.layer1')))
-    with pytest.raises(RunFailed, match="method 'hint' have no gradient"):
+    with pytest.raises(RunFailed, match="loss_hint has no gradient"):
         training_step(model)
+
+
+def test_every_term_is_looked_at_by_itself():
+    """Classes and boxes reach the student, the hint on a frozen stage does not."""
+    student = tiny_detector('retinanet')
+    student.backbone.frozen_stages = 1
+    model = Distiller(student, dict(config=dict(model=tiny_detector('retinanet', 16)), checkpoint=None), dict(
+        chen=dict(type='kddet.Chen2017', hint=dict(tap='backbone.layer1'))))
+    with pytest.raises(RunFailed, match='loss_chen_hint.* has no gradient'):
+        training_step(model)
+
+
+@MODELS.register_module(force=True)
+class Constant(Detached):
+    def forward(self, student, teacher, samples):
+        return dict(loss=student.pyramid('neck')[0].new_zeros(()))
+
+
+def test_a_constant_is_waited_for_and_then_stops_the_run():
+    model = Distiller(tiny_detector('retinanet'), dict(config=dict(model=tiny_detector('retinanet', 16)),
+                                                       checkpoint=None), dict(mine=dict(type='kddet.Constant')))
+    for _ in range(19):
+        model._check_gradient('mine', dict(loss=torch.zeros(())))
+    with pytest.raises(RunFailed, match='loss_mine has no gradient'):
+        training_step(model)
+
+
+def test_what_is_never_on_has_no_gradient_at_all():
+    """So that it has no part in the norm by which gradients are clipped."""
+    model = Distiller(tiny_detector('retinanet'), dict(config=dict(model=tiny_detector('retinanet', 16)),
+                                                       checkpoint=None), dict(hint=dict(type='kddet.HintLearning',
+                                                                                        loss_weight=0.0)))
+    training_step(model)
+    assert list(model.methods.parameters()) and all(p.grad is None for p in model.methods.parameters())

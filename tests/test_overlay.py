@@ -1,4 +1,5 @@
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,6 +7,8 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
+from kddet.cli import work_dir_of
+from kddet.config import student_config
 from kddet.methods import NAMES
 from kddet.optim import StudentOptimWrapperConstructor
 from kddet.overlay import overlay
@@ -22,7 +25,8 @@ class ByBeginning:
 
     def __call__(self, model):
         from mmengine.optim import OptimWrapper
-        groups = [dict(params=[p], lr=0.1 if name.startswith('backbone.') else 1.0, decay=self.paramwise['decay'])
+        groups = [dict(params=[p], param_names=[name], lr=0.1 if name.startswith('backbone.') else 1.0,
+                       decay=self.paramwise['decay'])
                   for name, p in model.named_parameters()]
         return OptimWrapper(torch.optim.SGD(groups, lr=self.cfg['optimizer']['lr']))
 
@@ -106,3 +110,36 @@ def test_refuses(plain_config, options, message):
 def test_refuses_a_distillation_config(distilled_config):
     with pytest.raises(ValueError, match='is a distillation config already'):
         overlay(distilled_config, methods=['hint'], **TEACHER)
+
+
+def test_a_constructor_that_is_a_class_can_be_dumped(plain_config, tmp_path):
+    plain = copy.deepcopy(plain_config)
+    plain.optim_wrapper.constructor = ByBeginning
+    cfg = overlay(plain, methods=['hint'], **TEACHER)
+    cfg.dump(tmp_path / 'c.py')
+    assert Config.fromfile(tmp_path / 'c.py').optim_wrapper.paramwise_cfg.student_constructor.endswith('.ByBeginning')
+
+
+def test_the_plain_config_comes_back(plain_config):
+    plain = copy.deepcopy(plain_config)
+    plain.optim_wrapper.constructor = 'ByBeginning'
+    plain.optim_wrapper.paramwise_cfg = dict(decay=0.3)
+    back = student_config(overlay(plain, methods=['hint'], **TEACHER))
+    assert back.model == plain.model and back.optim_wrapper == plain.optim_wrapper
+    assert 'kddet' not in back.custom_imports.imports
+    back = student_config(overlay(plain_config, methods=['hint'], **TEACHER))
+    assert back.optim_wrapper == plain_config.optim_wrapper
+
+
+def test_refuses_a_config_without_an_optimizer(plain_config):
+    plain = Config({key: value for key, value in plain_config.items() if key != 'optim_wrapper'})
+    with pytest.raises(ValueError, match='has no optim_wrapper'):
+        overlay(plain, methods=['hint'], **TEACHER)
+
+
+def test_work_dirs_of_methods_lie_beside_the_plain_ones():
+    def at(method=None, work_dir=None, own=None):
+        return work_dir_of(SimpleNamespace(method=method, work_dir=work_dir, config='a/b.py', local_rank=0),
+                           dict(work_dir=own) if own else {})
+    assert at() == 'work_dirs/b' and at(['hint', 'adl']) == 'work_dirs/hint+adl_b'
+    assert at(own='x/y/') == 'x/y/' and at(['hint'], own='x/y/') == 'x/y_hint' and at(['hint'], 'w', 'x') == 'w'

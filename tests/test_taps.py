@@ -50,6 +50,19 @@ def test_a_level_that_is_not_there():
         Recorder(detector(), ['rpn.cls'])
 
 
+def test_levels_of_one_size_are_taken_in_order():
+    """Of a small image P6 and P7 are one cell each."""
+    records = record(detector(), ['neck', 'neck.P6', 'neck.P7'], (64, 64))
+    neck = records.pyramid('neck')
+    assert neck[3].shape == neck[4].shape
+    assert records.pyramid('neck.P6')[0] is neck[3] and records.pyramid('neck.P7')[0] is neck[4]
+
+
+def test_a_list_of_modules_is_refused():
+    with pytest.raises(ValueError, match=r"tap 'roi' .* is a list of 3 modules, .* tap roi_head.bbox_head.0"):
+        Recorder(detector('cascade-rcnn'), ['roi'])
+
+
 def test_names_of_levels():
     levels = [torch.zeros(1, 1, 13, 20), torch.zeros(1, 1, 9, 9)]
     assert level_names('neck', levels, (100, 160)) == ['neck.P3', None]

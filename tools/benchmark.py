@@ -10,6 +10,7 @@ import torch
 from mmengine.registry import init_default_scope
 
 from kddet.benchmark import Cost, measure, table
+from kddet.classes import resolve_class_map
 from kddet.cli import main_guard, quiet
 from kddet.config import load_config
 
@@ -37,6 +38,7 @@ def main() -> None:
     costs: list[Cost] = []
     for config in args.configs:
         cfg = load_config(config)
+        resolve_class_map(cfg)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         costs.append(measure(cfg, Path(config).stem, batch=args.batch, height=args.shape[0], width=args.shape[1],
                              boxes=args.boxes, iters=args.iters, device=args.device, amp=args.amp))

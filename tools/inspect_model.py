@@ -24,9 +24,7 @@ def build(cfg: Config):
     """The plain detector of a config, with random weights."""
     cfg = student_config(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
-        model = cfg.model.copy()
-        model.backbone = dict(model.backbone, init_cfg=None)
-        return MODELS.build(model).eval()
+        return MODELS.build(cfg.model).eval()
 
 
 def main() -> None:

@@ -113,6 +113,15 @@ class HeadReader:
             raise ValueError(f'class_map has {outside}, and {self.tap} of the student has classes 0 to '
                              f'{(own or 0) - 1}, that of the teacher 0 to {(other or 0) - 1}')
 
+    def known(self, labels: Tensor, teacher: Records) -> Tensor:
+        """``(R,)``, 0 for rows of a class that the teacher does not have: its boxes of them mean nothing."""
+        class_map = self.class_map(teacher)
+        if class_map is None:
+            return torch.ones_like(labels, dtype=torch.float32)
+        table = torch.zeros(self.head.num_classes + 1, device=labels.device)
+        table[[own for own, _ in class_map]] = 1
+        return table[labels]
+
     def shared(self, rows: Classification, teacher: Records) -> Classification:
         """The columns of classes that both have. Rows of another class are background, where a softmax leaves them out.
         """

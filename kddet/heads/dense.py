@@ -61,7 +61,7 @@ class DenseReader(HeadReader):
         own, other = student.pyramid(self.tap, 1), teacher.pyramid(self.tap, 1)
         labels = self.assigned(student).labels
         positive = self.positives(labels)
-        paired = self.paired(own, torch.ones_like(labels, dtype=torch.float32))[positive]
+        paired = self.paired(own, self.known(labels, teacher))[positive]
         return self.boxes(student, own, other, positive, paired)
 
     def assigned(self, student: Records) -> Assigned:

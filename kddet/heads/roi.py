@@ -47,7 +47,8 @@ class RoIReader(HeadReader):
         labels = argument(student[f'{self.tap}.loss_cls'][0], 1, 'target')
         positive = self.positives(labels)
         own = _of_class(student.pyramid(self.tap, 1)[0], positive, labels)
-        other, known = self._of_the_teacher(teacher, positive, labels)
+        other = self._of_the_teacher(teacher, positive, labels)
+        known = self.known(labels, teacher)[positive]
         calls = student[f'{self.tap}.loss_bbox']
         if not calls:  # no positive in the batch
             return Regression(own, other, other, other.new_zeros(0), 1.0)
@@ -57,17 +58,15 @@ class RoIReader(HeadReader):
             target = self.head.bbox_coder.encode(rois[positive, 1:], target)
         return Regression(own, other, target, weights[:, 0] * known, calls[0].kwargs['avg_factor'])
 
-    def _of_the_teacher(self, teacher: Records, positive: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Its boxes ``(P, 4)``, and ``(P,)``, 0 for those of classes that it does not know by class."""
-        boxes, class_map = teacher.pyramid(self.tap, 1)[0], self.class_map(teacher)
-        known = torch.ones_like(positive, dtype=boxes.dtype)
-        if class_map is not None and boxes.shape[1] > 4:
-            table = torch.full((self.head.num_classes + 1,), -1, device=labels.device)
+    def _of_the_teacher(self, teacher: Records, positive: Tensor, labels: Tensor) -> Tensor:
+        """Its boxes ``(P, 4)``: of its own class, where it has boxes by class."""
+        class_map = self.class_map(teacher)
+        if class_map is not None:
+            table = torch.zeros(self.head.num_classes + 1, dtype=torch.long, device=labels.device)
             own, other = torch.tensor(class_map, device=labels.device).t()
             table[own] = other
             labels = table[labels]
-            known = (labels[positive] >= 0).to(boxes.dtype)
-        return _of_class(boxes, positive, labels.clamp(min=0)), known
+        return _of_class(teacher.pyramid(self.tap, 1)[0], positive, labels)
 
 
 def _of_class(boxes: Tensor, positive: Tensor, labels: Tensor) -> Tensor:

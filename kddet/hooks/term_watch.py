@@ -58,4 +58,5 @@ class TermWatchHook(Hook):
 
 def _images(data_batch) -> str:
     samples = (data_batch or {}).get('data_samples') or ()
+    samples = samples if isinstance(samples, (list, tuple)) else ()
     return ', '.join(str(sample.metainfo.get('img_path', sample.metainfo.get('img_id'))) for sample in samples) or '?'

@@ -93,6 +93,7 @@ class HeadMethod(DistillMethod):
     def __init__(self, heads: Sequence[str] | None, loss_weight: float) -> None:
         super().__init__(loss_weight)
         self.heads = heads
+        self.compares_classes = heads is None or set(heads) != {'rpn'}  # an RPN knows none
         self.readers: list[HeadReader] = []
 
     def bind(self, student: Any, teacher: Any) -> None:

@@ -28,6 +28,9 @@ class WeightedClassification(HeadMethod):
     The student's own term is in the log as the scaled one. ``loss_weight`` :math:`w` goes from the plain student (0)
     to the formula (1): the factors are :math:`1 - w (1 - \mu)` and :math:`w (1 - \mu)`.
 
+    With a teacher of fewer classes (``class_map``) the hard loss of all classes is scaled, of those without a partner
+    too: choose ``mu`` near 1 where many have none.
+
     Args:
         mu: the paper's :math:`\mu`, for which it gives no value.
         background_weight: of the background inside the sum over classes; the paper's is 1.5.

@@ -96,6 +96,26 @@ def test_rois_of_classes_without_a_partner_are_left_out(family):
         assert (rows.labels[labels == 1] == 0).all() and (rows.labels[labels == 3] == 1).all()
 
 
+@pytest.mark.parametrize('family', FAMILIES)
+def test_boxes_of_classes_that_the_teacher_does_not_have_are_left_out(family):
+    model = distiller(family, 3, 5, [(1, 4)], dict(bounded=METHODS['bounded']))
+    data = model.data_preprocessor(toy_samples(), True)
+    readers = [reader for reader in model.methods['bounded'].readers if reader.name != 'rpn']
+    seen = []
+    for reader in readers:
+        def regression(*records, read=reader.regression, reader=reader):
+            labels = torch.cat([call.args[1][0] if isinstance(call.args[1], tuple) else call.args[1]
+                                for call in records[0][f'{reader.tap}.loss_cls']])
+            seen.append((read(*records), labels[reader.positives(labels)]))
+            return seen[-1][0]
+        reader.regression = regression
+    model.train().loss(data['inputs'], data['data_samples'])
+    assert seen
+    for rows, labels in seen:
+        assert (rows.weights[labels != 1] == 0).all() and (labels != 1).any()
+        assert (rows.weights[labels == 1] > 0).any() or not (labels == 1).any()
+
+
 def test_features_never_care():
     hint = dict(hint=dict(type='kddet.HintLearning'))
     assert training_step(distiller('retinanet', 3, 80, methods=hint))[0]['loss_hint'] > 0
