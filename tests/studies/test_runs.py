@@ -101,6 +101,7 @@ def test_goes_on_after_a_kill_at_a_bad_moment(run, harm):
 
 
 def test_a_teacher_trained_anew_makes_its_students_stale(run, tmp_path):
+    run.about['variant'] = 'teacher'
     student = Run('student', tmp_path / 'student', run.cfg, after=(run,), about=dict(pair='p', variant='v', seed=0))
     execute([run, student], jobs=2, report=lambda running: None)
     write_rows([student], tmp_path / 'rows.jsonl')
