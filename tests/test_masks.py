@@ -135,6 +135,7 @@ def test_a_batch_is_its_images_one_by_one(monkeypatch):
             assert torch.equal(mask[index], own)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded():
     """200,000 anchors and 300 boxes; all overlaps at once would take 240 MB a tensor."""
     code = '''

@@ -62,11 +62,12 @@ def worker(rank, folder, *options):
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize('options', [
-    (True, 'HintLearning', 'fcos', False), (False, 'HintLearning', 'fcos', False), (True, 'Chen2017', 'fcos', True),
-    (True, 'Chen2017', 'atss', True), (True, 'FineGrainedImitation', 'atss', True),
-    (True, 'AdaptiveDistillation', 'fcos', True), (True, 'LabelEncAutoencoder', 'fcos', False),
-    (False, 'LabelEncAutoencoder', 'fcos', True), (True, 'LabelEnc', 'fcos', True)])
+@pytest.mark.parametrize('options', [(True, 'HintLearning', 'fcos', False)] + [
+    pytest.param(options, marks=pytest.mark.slow) for options in (
+        (False, 'HintLearning', 'fcos', False), (True, 'Chen2017', 'fcos', True), (True, 'Chen2017', 'atss', True),
+        (True, 'FineGrainedImitation', 'atss', True), (True, 'AdaptiveDistillation', 'fcos', True),
+        (True, 'LabelEncAutoencoder', 'fcos', False), (False, 'LabelEncAutoencoder', 'fcos', True),
+        (True, 'LabelEnc', 'fcos', True))])
 def test_gradients_are_equal_on_both_ranks_and_to_the_joint_batch(tmp_path, options):
     torch.save(dict(state_dict=model(method='LabelEncAutoencoder').state_dict()), tmp_path / 'step1.pth')
     multiprocessing.spawn(worker, (tmp_path, *options), nprocs=2)

@@ -77,6 +77,7 @@ def test_the_hint_changes_the_student(plain_config, distilled_config, tmp_path):
     assert ['loss_hint' in line for line in scalars(tmp_path / 'distilled') if 'loss' in line] == 4 * [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('ema', [False, True])
 def test_resuming_equals_an_uninterrupted_run(distilled_config, tmp_path, ema):
     cfg = copy.deepcopy(distilled_config)
@@ -98,6 +99,7 @@ def step1_config(plain_config):
     return cfg
 
 
+@pytest.mark.slow
 def test_labelenc_in_two_steps(step1_config, plain_config, tmp_path):
     """The adapter idles for an epoch and stays what it is; each step, interrupted, goes on as if it had not been."""
     train(step1_config, tmp_path / 'whole')

@@ -151,6 +151,7 @@ def test_not_a_mapping(tmp_path):
         Study.read(tmp_path / 's.yaml')
 
 
+@pytest.mark.slow
 def test_studies_of_the_repository_can_be_planned(repository, tmp_path):
     files = sorted((repository / 'configs/studies').glob('*.yaml'))
     assert files
