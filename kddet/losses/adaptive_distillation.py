@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -152,6 +153,7 @@ class _SigmoidTerms:
         self.absent = -F.logsigmoid(-student)  # -log(1 - p)
         self.teacher_absent = -F.logsigmoid(-teacher)
 
+    @cached_property
     def divergence(self) -> Tensor:
         return (self.q * (self.teacher - self.student)).add_(self.absent).sub_(self.teacher_absent).clamp_(min=0)
 
@@ -162,14 +164,14 @@ class _SigmoidTerms:
         """What the exponential takes."""
         if form == 'code':
             return (self.absent - self.q * self.student).sub_(self.entropy(), alpha=beta)
-        return self.divergence().add_(self.entropy(), alpha=beta)
+        return self.divergence.add(self.entropy(), alpha=beta)
 
     def weighted(self, form: str, alpha: float) -> Tensor:
         """What is weighted."""
         if form == 'code':
             present = self.q * (self.absent - self.student)  # -q log p
             return present.mul_(alpha).add_((1 - self.q).mul_(self.absent), alpha=1 - alpha)
-        return self.divergence()
+        return self.divergence
 
     def slopes(self, form: str, alpha: float) -> tuple[Tensor, Tensor]:
         """Derivatives of :meth:`hardness` and of :meth:`weighted` by the student's logits."""
