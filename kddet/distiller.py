@@ -138,6 +138,7 @@ class Distiller(StudentWrapper):
         if self.teacher is not None:
             self.teacher.match_input(self.student.data_preprocessor)
             taps = _taps(self.methods, 'teacher_taps')
+            self.teacher.check_taps(taps)
             if roi_taps(taps):
                 check_stages(self.student, self.teacher.detector)
             teacher = probe(self.teacher.detector, taps, 'teacher', round(PROBE_SIZE * self.teacher.input_scale))

@@ -1,7 +1,8 @@
 """A detector that cannot change, runs as deep as it is asked to, and gets the input it was trained on."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -12,12 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
+from kddet.compiled import CompiledFeatures, check_compiled_taps
 from kddet.config import ConfigLike, load_config, student_config
 from kddet.recorder import ClassMap, Pyramid, Recorder, Records
 from kddet.rois import ROI_HEAD, forward_rois, roi_taps, scale_rois
 from kddet.taps import module_of
 
 DENSE_HEADS = ('rpn_head', 'bbox_head')
+DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16)
 
 
 class FrozenTeacher(nn.Module):
@@ -38,17 +41,26 @@ class FrozenTeacher(nn.Module):
         class_map: for a teacher of other classes: ``[(student's index, teacher's index), ...]`` of those that both
             have. Methods that compare scores compare these and leave the others out. ``tools/train.py`` also takes
             ``'auto'``, which goes by name, and ``{student's name: teacher's name}``.
+        dtype: ``'bfloat16'`` or ``'float16'`` runs backbone, neck and dense heads under torch's autocast; RoI heads
+            stay in float32. None is exact, or the student's mixed precision.
+        channels_last: keep weights and maps in torch's channels-last order.
+        compile: compile backbone and neck with ``torch.compile``, which takes a while in the first step of each size
+            of input; taps inside them are refused.
 
     Raises:
-        ValueError: the checkpoint does not cover the detector, or is refused.
+        ValueError: the checkpoint does not cover the detector, or is refused; an option is none of those above.
         FileNotFoundError: config or checkpoint does not exist.
     """
 
     def __init__(self, config: ConfigLike, checkpoint: str | None, *, strict: bool = True,
                  trust_checkpoint: bool = False, input_scale: float = 1.0,
-                 class_map: str | Mapping[str, str] | Sequence[Sequence[int]] | None = None) -> None:
+                 class_map: str | Mapping[str, str] | Sequence[Sequence[int]] | None = None,
+                 dtype: str | None = None, channels_last: bool = False, compile: bool = False) -> None:
         super().__init__()
         self.class_map = class_pairs(class_map)
+        if dtype not in (None, *DTYPES):
+            raise ValueError(f"the teacher's dtype is {dtype!r}, it must be None or one of {', '.join(DTYPES)}")
+        self.dtype, self.channels_last = dtype and DTYPES[dtype], channels_last
         if not input_scale > 0:
             raise ValueError(f"the teacher's input_scale is {input_scale}, it must be greater than 0")
         self.input_scale = float(input_scale)
@@ -65,6 +77,9 @@ class FrozenTeacher(nn.Module):
             self.checkpoint_hash = file_hash(file) if '://' not in file else None
             print_log(f'{line}; sha256 {self.checkpoint_hash}', 'current')
         self.requires_grad_(False)
+        if channels_last:
+            self.detector.to(memory_format=torch.channels_last)
+        self._compiled = CompiledFeatures(self.detector) if compile else None
         self.renormalise: _Renormalise | None = None
         self.train(False)
 
@@ -93,7 +108,9 @@ class FrozenTeacher(nn.Module):
         if self.input_scale != 1:
             inputs = F.interpolate(inputs, size=[round(self.input_scale * side) for side in inputs.shape[2:]],
                                    mode='bilinear', align_corners=False)
-        with Recorder(self.detector, taps, 'teacher') as records:
+        if self.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with Recorder(self.detector, taps, 'teacher') as records, self._options(inputs.device.type):
             records.features = forward_to(self.detector, inputs, records)
         records.class_map = self.class_map
         return records
@@ -109,9 +126,27 @@ class FrozenTeacher(nn.Module):
         if records.features is None:
             raise RuntimeError('the teacher has no features on record; record() comes before replay(), with its taps')
         rois = [scale_rois(own, self.input_scale) for own in rois]
+        features = records.features
+        if self.dtype is not None:  # no RoIAlign has bfloat16
+            features = tuple(level.float() for level in features)
         with Recorder(self.detector, roi_taps(records), 'teacher') as replayed:
-            forward_rois(self.detector, records.features, rois)
+            forward_rois(self.detector, features, rois)
         records.extend(replayed)
+
+    def check_taps(self, taps: Iterable[str]) -> None:
+        """Refuse taps that a compiled teacher does not pass by.
+
+        Raises:
+            ValueError: names them.
+        """
+        if self._compiled is not None:
+            check_compiled_taps(taps)
+
+    @contextmanager
+    def _options(self, device: str) -> Iterator[None]:
+        precision = nullcontext() if self.dtype is None else torch.autocast(device, self.dtype)
+        with precision, nullcontext() if self._compiled is None else self._compiled.running():
+            yield
 
 
 def forward_to(detector: Any, inputs: Tensor, taps: Iterable[str]) -> Pyramid | None:

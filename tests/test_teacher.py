@@ -147,3 +147,37 @@ def test_yesterdays_distilled_student_can_teach(tmp_path):
 def test_missing_files_are_named(config, checkpoint, message):
     with pytest.raises(FileNotFoundError, match=message):
         FrozenTeacher(config or dict(model=tiny_detector('retinanet')), checkpoint)
+
+
+def test_lower_precision_changes_little_and_leaves_the_weights():
+    exact, rounded = teacher(), teacher(dtype='bfloat16')
+    rounded.load_state_dict(exact.state_dict())
+    inputs, taps = torch.rand(2, 3, 64, 64), ['neck', 'bbox_head']
+    expected, found = (model.record(inputs, None, taps).pyramid('neck') for model in (exact, rounded))
+    assert {level.dtype for level in found} == {torch.bfloat16}
+    for ours, theirs in zip(found, expected):
+        assert (ours.float() - theirs).norm() < 0.02 * theirs.norm()
+    assert all(torch.equal(one, other) for one, other in zip(exact.parameters(), rounded.parameters(), strict=True))
+
+
+def test_roi_heads_stay_in_float32():
+    frozen = teacher('faster-rcnn', dtype='bfloat16')
+    records = frozen.record(torch.rand(1, 3, 64, 64), None, ['neck', 'roi_head.bbox_head'])
+    frozen.replay(records, [torch.tensor([[0., 4, 4, 40, 40]])])
+    assert records.pyramid('neck')[0].dtype == torch.bfloat16
+    assert records.pyramid('roi_head.bbox_head', 0)[0].dtype == torch.float32
+
+
+def test_channels_last_is_the_same_in_another_order():
+    plain, ordered = teacher(), teacher(channels_last=True)
+    ordered.load_state_dict(plain.state_dict())
+    inputs = torch.rand(2, 3, 64, 64)
+    expected, found = (model.record(inputs, None, ['neck']).pyramid('neck') for model in (plain, ordered))
+    assert found[0].is_contiguous(memory_format=torch.channels_last)
+    for ours, theirs in zip(found, expected):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="dtype is 'int8', it must be None or one of bfloat16, float16"):
+        teacher(dtype='int8')
