@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from kddet.checkpoint import check_checkpoint
 from kddet.cli import add_host_arguments, main_guard, work_dir_of
 from kddet.config import load_config, student_config
+from kddet.launch import launch_on_cpu
 
 TTA_META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
 
@@ -67,6 +68,7 @@ def main() -> None:
     args = parse_args()
     setup_cache_size_limit_of_dynamo()
     cfg = test_config(args)
+    launch_on_cpu(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if args.out:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))

@@ -11,6 +11,7 @@ from kddet.checkpoint import check_checkpoint
 from kddet.classes import check_config_classes, resolve_class_map
 from kddet.cli import add_host_arguments, main_guard, work_dir_of
 from kddet.config import load_config
+from kddet.launch import check_strategy, launch_on_cpu
 from kddet.methods import NAMES
 from kddet.overlay import overlay, watch_terms
 from kddet.unlabelled import check_unlabelled_data
@@ -70,6 +71,7 @@ def training_config(args: argparse.Namespace) -> Config:
         check_checkpoint(latest)
     if line := resolve_class_map(cfg):
         print(line)
+    check_strategy(cfg)
     check_config_classes(cfg)
     check_unlabelled_data(cfg)
     watch_terms(cfg)
@@ -84,6 +86,7 @@ def main() -> None:
         cfg.dump(args.dump_config)
         print(f'wrote {args.dump_config}; train it with: tools/train.py {args.dump_config}')
         return
+    launch_on_cpu(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.train()
 

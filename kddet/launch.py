@@ -1,0 +1,56 @@
+"""How several processes train: what a Distiller is wrapped in, and launching without a GPU."""
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from torch import distributed
+
+TORCHRUN = 'RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'
+SHARDING = 'FSDPStrategy', 'DeepSpeedStrategy', 'ColossalAIStrategy'
+
+
+def check_strategy(cfg: Config) -> None:
+    """Refuse MMEngine's strategies that take a model's parameters apart.
+
+    Raises:
+        ValueError: names it, and what to do.
+    """
+    strategy = cfg.get('strategy') or {}
+    kind = strategy.get('type') if isinstance(strategy, dict) else strategy
+    name = kind if isinstance(kind, str) else getattr(kind, '__name__', '')
+    if name.rpartition('.')[2] in SHARDING:
+        raise ValueError(f'strategy {name} splits the parameters of the student over the ranks, whose checkpoint kddet '
+                         'writes under the names of the plain student; take DDPStrategy, or leave runner_type and '
+                         'strategy out: --launcher trains with DDP, and the teacher is in none of its buckets')
+
+
+def launch_on_cpu(cfg: Config) -> None:
+    """Join the process group of torchrun with gloo where there is no GPU, and wrap the model for the CPU.
+
+    With a GPU, or without a launcher, nothing is done: MMEngine's own way is taken.
+
+    Args:
+        cfg: its ``launcher`` decides; a ``model_wrapper_cfg`` of its own keeps its settings.
+
+    Raises:
+        ValueError: another launcher than ``pytorch``, or one that was not started by torchrun.
+    """
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none' or get_device() != 'cpu':
+        return
+    if launcher != 'pytorch':
+        raise ValueError(f'--launcher {launcher} needs GPUs, and torch finds none; on CPUs start the tool by torchrun, '
+                         'with --launcher pytorch')
+    missing = [name for name in TORCHRUN if name not in os.environ]
+    if missing:
+        raise ValueError(f'--launcher pytorch: {", ".join(missing)} not set in the environment; start the tool with '
+                         'tools/dist_train.sh, tools/dist_test.sh or torchrun, which set them')
+    if not distributed.is_initialized():
+        timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
+        distributed.init_process_group('gloo', timeout=timedelta(seconds=timeout))
+    wrapper = cfg.get('model_wrapper_cfg') or dict(
+        broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False))
+    cfg.model_wrapper_cfg = {'type': 'MMDistributedDataParallel', **wrapper, 'device_ids': None}

@@ -1,0 +1,45 @@
+"""torchrun on the CPU, through tools/train.py: two machines of one process are one machine of two."""
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(torch.cuda.is_available(), reason='one GPU is not two')]
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(('127.0.0.1', 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def launch(repository, distilled_config, tmp_path):
+    config = tmp_path / 'config.py'
+    distilled_config.dump(config)
+
+    def start(work_dir, processes, nodes, rank, port):
+        return subprocess.Popen(
+            [sys.executable, '-m', 'torch.distributed.run', f'--nnodes={nodes}', f'--node-rank={rank}',
+             '--master-addr=127.0.0.1', f'--master-port={port}', f'--nproc-per-node={processes}',
+             str(repository / 'tools/train.py'), str(config), '--launcher', 'pytorch', '--work-dir', str(work_dir),
+             '--cfg-options', 'train_dataloader.batch_size=2', 'randomness.seed=0'],
+            env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(repository)}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def launch(name, processes, nodes):
+        port = free_port()
+        started = [start(tmp_path / name, processes, nodes, rank, port) for rank in range(nodes)]
+        said = [process.communicate(timeout=500)[0] for process in started]
+        assert not any(process.returncode for process in started), '\n'.join(said)
+        return torch.load(tmp_path / name / 'epoch_2.pth', weights_only=True)
+    return launch
+
+
+def test_two_machines_are_two_processes(launch):
+    one, two = launch('one', 2, 1), launch('two', 1, 2)
+    assert two['meta']['iter'] == 4  # 8 pictures in two epochs, 2 a rank
+    assert all(torch.equal(one['state_dict'][key], value) for key, value in two['state_dict'].items())
