@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import copy
+import json
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +26,13 @@ from kddet.registry import MODELS
 from kddet.rois import extractor_taps, recorded_rois, roi_taps
 from kddet.studies.runs import hardware
 from kddet.testing import toy_samples
+
+HEAD = """# What a distillation step costs
+
+In one process, in turn: the plain student's step (a), the teacher's forward as deep as the methods read it, or the label
+encoder's (b), the whole distillation step (c), and what is left of it for the methods' own terms (d = c - a - b). Memory is
+the step's peak over that of the student's step and the recorded maps. Written by `tools/make_results.py` from
+`results/benchmarks/`, where `tools/benchmark.py CONFIG... --json FILE` puts its rows; weights are random, pictures noise."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,27 @@ def random_boxes(count: int, height: int, width: int) -> list[list[float]]:
     sides = 16 * (min(height, width) / 32) ** torch.rand(count, 2)
     corner = torch.rand(count, 2) * (torch.tensor([width, height]) - sides)
     return torch.cat([corner, corner + sides], 1).tolist()
+
+
+def read_costs(path: Path) -> list[Cost]:
+    """The rows that ``tools/benchmark.py --json`` wrote; of two of the same kind the later one."""
+    costs = (Cost(**{**json.loads(line), 'shape': tuple(json.loads(line)['shape'])})
+             for line in path.read_text().splitlines())
+    return list({(cost.config, cost.device, cost.threads, cost.shape, cost.amp): cost for cost in costs}.values())
+
+
+def page(costs: list[Cost]) -> str:
+    """``docs/benchmarks.md``: a table a machine."""
+    machines: dict[tuple, list[Cost]] = {}
+    for cost in costs:
+        machines.setdefault((cost.device, cost.machine, cost.threads), []).append(cost)
+    parts = [HEAD]
+    for (device, machine, threads), own in machines.items():
+        days = sorted({cost.date for cost in own})
+        where = f'{threads} threads' if device == 'cpu' else device
+        parts.append(f'## {where}; {machine}\n\n{table(own)}\n\nMeasured {" and ".join(dict.fromkeys((days[0], days[-1])))}'
+                     f', medians of {min(cost.iters for cost in own)} or more.')
+    return '\n\n'.join(parts) + '\n'
 
 
 def table(costs: list[Cost]) -> str:

@@ -18,6 +18,13 @@ from kddet.studies.plan import move_data  # noqa: E402
 quiet()
 
 
+def pytest_collection_modifyitems(items):
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker('gpu'):
+                item.add_marker(pytest.mark.skip(reason='torch finds no GPU'))
+
+
 @pytest.fixture(autouse=True)
 def _reproducible():
     torch.manual_seed(0)

@@ -1,10 +1,10 @@
 import copy
+import json
 
 import pytest
-import torch
 from mmengine.config import Config
 
-from kddet.benchmark import Cost, measure, table
+from kddet.benchmark import Cost, measure, page, read_costs, table
 from kddet.overlay import distillation_config
 from kddet.testing import tiny_detector
 
@@ -37,13 +37,24 @@ def test_ratios():
     assert table([cost]).splitlines()[-1] == '| name | 2 x 64 x 64 | 1.10 | 1.65 | 0.50 | 0.09 | 1.20 |'
 
 
+def test_the_page_has_a_table_a_machine_and_the_latest_row(tmp_path):
+    costs = [Cost('hint', device, 2, (2, 64, 64), False, 3, 2.0, 1.0, whole, 100.0, 132.0, 10.0, machine, '2026-01-01')
+             for device, whole, machine in (('cpu', 9.0, 'one'), ('cpu', 3.3, 'one'), ('A100', 3.0, 'other'))]
+    file = tmp_path / 'rows.jsonl'
+    file.write_text(''.join(json.dumps(cost.row()) + '\n' for cost in costs))
+    assert read_costs(file) == costs[1:]
+    text = page(read_costs(file))
+    assert '## 2 threads; one\n' in text and '## A100; other\n' in text
+    assert text.count('| hint |') == 2 and '| 1.10 |' in text and '| 3.00 |' not in text
+
+
 def test_a_plain_config_is_refused():
     with pytest.raises(ValueError, match='x is not a distillation config: its model is a RetinaNet'):
         measure(Config(dict(model=tiny_detector('retinanet'))), 'x', batch=1, height=64, width=64, boxes=1, iters=1,
                 device='cpu')
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
+@pytest.mark.gpu
 @pytest.mark.parametrize('amp', [False, True])
 def test_on_a_gpu(amp):
     cost = measure(config('retinanet', dict(fgfi=dict(type='kddet.FineGrainedImitation'))), 'x', batch=1, height=64,

@@ -1,7 +1,9 @@
-"""Write docs/results/*.md, their plots and the README's table from the rows in results/, and from them alone."""
+"""Write docs/results/*.md, their plots, the README's table and docs/benchmarks.md from the rows in results/ alone."""
 import argparse
 from pathlib import Path
 
+from kddet.benchmark import page as benchmark_page
+from kddet.benchmark import read_costs
 from kddet.cli import main_guard
 from kddet.studies import Study
 from kddet.studies.results import page, plot, read_rows, readme_section
@@ -26,6 +28,8 @@ def main() -> None:
     before, after = readme.split(START)[0], readme.split(END)[1]
     texts = {ROOT / 'README.md': f'{before}{START}\n\n{readme_section(studies)}\n\n{END}{after}'}
     texts |= {ROOT / 'docs/results' / f'{study.name}.md': page(study, rows) for study, rows in studies}
+    if costs := [cost for path in sorted((ROOT / 'results/benchmarks').glob('*.jsonl')) for cost in read_costs(path)]:
+        texts[ROOT / 'docs/benchmarks.md'] = benchmark_page(costs)
     stale = [path for path, text in texts.items() if not path.is_file() or path.read_text() != text]
     if args.check:
         if stale:
