@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 from mmengine.fileio import list_from_file
+from mmengine.registry import DATASETS
 
 from kddet.checkpoint import load_checkpoint
 from kddet.config import is_distillation, load_config, student_config
@@ -25,8 +25,7 @@ def config_classes(cfg: Config) -> Classes | None:
         if classes := (dataset.get('metainfo') or {}).get('classes'):
             return _names(classes)
         if inner is None:
-            kind = dataset['type'] if isinstance(dataset['type'], type) else DATASETS.get(dataset['type'])
-            return _names(getattr(kind, 'METAINFO', {}).get('classes'))
+            return _names(getattr(_kind_of(dataset, cfg), 'METAINFO', {}).get('classes'))
         dataset = inner
     return None
 
@@ -110,6 +109,14 @@ def _teacher_classes(teacher: ConfigDict) -> Classes | None:
 
 def _compares_classes(method: dict) -> bool:
     return bool(getattr(MODELS.build(copy.deepcopy(method)), 'compares_classes', False))
+
+
+def _kind_of(dataset: ConfigDict, cfg: Config) -> Any:
+    """The class of a data set, looked up in the registries of the config's own scope."""
+    if isinstance(dataset['type'], type):
+        return dataset['type']
+    with DATASETS.switch_scope_and_registry(cfg.get('default_scope') or 'mmdet') as registry:
+        return registry.get(dataset['type'])
 
 
 def _names(classes: Sequence[str] | str | None) -> Classes | None:

@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS, Registry
 
 from kddet.classes import (
     check_config_classes,
@@ -42,6 +43,16 @@ def test_classes_of_a_config(plain_config):
     joined = Config(dict(train_dataloader=dict(dataset=dict(type='ConcatDataset', datasets=[dict(type='VOCDataset')]))))
     assert len(config_classes(joined)) == 20
     assert config_classes(Config(dict(model=dict()))) is None
+
+
+def test_classes_of_a_data_set_in_a_registry_of_the_users_own():
+    registry = Registry('dataset', parent=DATASETS, scope='oats')
+
+    @registry.register_module()
+    class OatDataset:
+        METAINFO = dict(classes=('oat', 'rye'))
+    cfg = Config(dict(default_scope='oats', train_dataloader=dict(dataset=dict(type='OatDataset'))))
+    assert config_classes(cfg) == ('oat', 'rye')
 
 
 def test_classes_of_a_checkpoint():
