@@ -44,7 +44,8 @@ class Distiller(StudentWrapper):
         super().__init__(student)
         with random_state_kept():
             self._teacher = Unregistered(_build_teacher(teacher) if teacher else None)
-            self.methods = ModuleDict({name: MODELS.build(cfg) for name, cfg in (methods or {}).items()})
+            # in the order of their names, in which MMEngine writes configs: a config read again trains the same
+            self.methods = ModuleDict({name: MODELS.build(cfg) for name, cfg in sorted((methods or {}).items())})
             self._check()
             self._build_methods()
         self.check_names()

@@ -218,6 +218,20 @@ def test_methods_compose_under_their_own_names():
     assert log['loss'].item() == pytest.approx(sum(value.item() for value in parts), rel=1e-5)
 
 
+def test_the_order_in_which_methods_are_written_changes_nothing():
+    """MMEngine sorts the keys of the configs that it writes."""
+    methods = dict(neck=dict(type='kddet.HintLearning'), c5=dict(type='kddet.HintLearning', tap='backbone.layer4'))
+    found = []
+    for names in (['neck', 'c5'], ['c5', 'neck']):
+        torch.manual_seed(0)
+        model = Distiller(tiny_detector('retinanet'), dict(config=dict(model=tiny_detector('retinanet', 16)),
+                          checkpoint=None), {name: methods[name] for name in names})
+        model.init_weights()
+        found.append((model.state_dict(), losses_and_gradients(model, toy_samples())[0]))
+    for first, second in zip(*found):
+        assert list(first) == list(second) and all(torch.equal(value, second[key]) for key, value in first.items())
+
+
 def test_loss_is_proportional_to_its_weight():
     torch.manual_seed(0)
     one = losses_and_gradients(distiller(loss_weight=1.0), toy_samples())[0]['loss_hint']
