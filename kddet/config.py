@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import os
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from mmengine.config import Config, ConfigDict
+from mmengine.registry import MODELS, DefaultScope
 
 from kddet.optim import plain_constructor
 
@@ -62,6 +63,21 @@ def student_config(cfg: Config) -> Config:
     if plain.get('custom_hooks'):
         plain.custom_hooks = [hook for hook in plain.custom_hooks if not str(hook.get('type')).startswith('kddet.')]
     return plain
+
+
+def build_detector(cfg: Config) -> Any:
+    """The plain detector of a config with random weights, built as its own Runner would: in its scope, and with the
+    ``data_preprocessor`` that stands beside the model where the model has none. A distillation config stands for its
+    student.
+    """
+    cfg = student_config(cfg)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):
+        return MODELS.build(with_preprocessor(cfg.model, cfg.get('data_preprocessor')))
+
+
+def with_preprocessor(model: dict, data_preprocessor: Any) -> dict:
+    """The config of a detector with a data preprocessor: its own, or else the one given."""
+    return dict(dict(data_preprocessor=data_preprocessor) if data_preprocessor else {}, **model)
 
 
 def data_sources(dataset: ConfigDict) -> list[ConfigDict]:

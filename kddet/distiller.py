@@ -35,13 +35,15 @@ class Distiller(StudentWrapper):
         teacher: keyword arguments of :class:`kddet.FrozenTeacher`: ``config`` and ``checkpoint``. May be left out
             where no method reads a teacher.
         methods: ``{name: config of a DistillMethod}``; the name is used in the log (``loss_<name>``).
+        data_preprocessor: of the student, where its config has none.
 
     Raises:
         ValueError: no method, a tap that is not there, features that cannot be compared: all when it is built.
     """
 
-    def __init__(self, student: dict, teacher: dict | None = None, methods: dict | None = None) -> None:
-        super().__init__(student)
+    def __init__(self, student: dict, teacher: dict | None = None, methods: dict | None = None,
+                 data_preprocessor: dict | None = None) -> None:
+        super().__init__(student, data_preprocessor)
         with random_state_kept():
             self._teacher = Unregistered(_build_teacher(teacher) if teacher else None)
             # in the order of their names, in which MMEngine writes configs: a config read again trains the same

@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from kddet.checkpoint import DISTILLER_PREFIX
+from kddet.config import with_preprocessor
 
 
 class StudentWrapper(BaseDetector):
@@ -22,11 +23,13 @@ class StudentWrapper(BaseDetector):
 
     Args:
         student: config of any MMDet detector.
+        data_preprocessor: of the student, where its config has none: MMEngine's Runner gives what stands beside the
+            model.
     """
 
-    def __init__(self, student: dict) -> None:
+    def __init__(self, student: dict, data_preprocessor: dict | None = None) -> None:
         super().__init__()
-        self.student = MODELS.build(student)
+        self.student = MODELS.build(with_preprocessor(student, data_preprocessor))
         self.data_preprocessor = self.student.data_preprocessor
         self._register_state_dict_hook(_write_student_keys)
         self._register_load_state_dict_pre_hook(_read_student_keys, with_module=True)

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
 from kddet.compiled import CompiledFeatures, check_compiled_taps
-from kddet.config import ConfigLike, load_config, student_config
+from kddet.config import ConfigLike, build_detector, load_config
 from kddet.recorder import ClassMap, Pyramid, Recorder, Records
 from kddet.rois import ROI_HEAD, forward_rois, roi_taps, scale_rois
 from kddet.taps import module_of
@@ -64,9 +63,7 @@ class FrozenTeacher(nn.Module):
         if not input_scale > 0:
             raise ValueError(f"the teacher's input_scale is {input_scale}, it must be greater than 0")
         self.input_scale = float(input_scale)
-        cfg = student_config(load_config(config))
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
-            self.detector = revert_sync_batchnorm(MODELS.build(cfg.model))
+        self.detector = revert_sync_batchnorm(build_detector(load_config(config)))
         self.checkpoint_hash: str | None = None
         if checkpoint is None:
             print_log('teacher: no checkpoint given, its weights are random', 'current', level=30)

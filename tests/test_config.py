@@ -9,8 +9,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.utils import package_utils
 
-from kddet.config import is_distillation, load_config, student_config
+from kddet import Distiller
+from kddet.config import build_detector, is_distillation, load_config, student_config
 from kddet.overlay import distillation_config
+from kddet.testing import tiny_detector
 
 CONFIGS = sorted((Path(__file__).parents[1] / 'configs').glob('[!_]*/*.py'))
 
@@ -49,6 +51,21 @@ def test_overlay_leaves_the_students_config_as_it_is():
     assert cfg.model.student == plain.model == dict(type='X', a=1) and cfg.train_cfg.max_epochs == 3
     assert student_config(cfg).model == plain.model
     assert 'teacher' not in distillation_config(plain, teacher=None, methods={}).model
+
+
+@pytest.mark.parametrize('own', [None, dict(type='DetDataPreprocessor', mean=3 * [1.0], std=3 * [2.0])])
+def test_a_preprocessor_beside_the_model_is_that_of_a_model_without_one(own):
+    """As in MMEngine's Runner, which gives it to the Distiller."""
+    beside = dict(type='DetDataPreprocessor', mean=3 * [7.0], std=3 * [8.0])
+    cfg = Config(dict(model=tiny_detector('retinanet'), data_preprocessor=beside))
+    cfg.model.data_preprocessor = own
+    if own is None:
+        del cfg.model.data_preprocessor
+    distiller = Distiller(cfg.model, dict(config=cfg, checkpoint=None), dict(hint=dict(type='kddet.HintLearning')),
+                          data_preprocessor=cfg.data_preprocessor)
+    assert distiller.data_preprocessor is distiller.student.data_preprocessor
+    for detector in (distiller, distiller.teacher.detector, build_detector(cfg)):
+        assert detector.data_preprocessor.mean[0].item() == (7 if own is None else 1)
 
 
 @pytest.mark.slow

@@ -3,11 +3,10 @@ import argparse
 import ast
 
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 
 from kddet.checkpoint import load_checkpoint, load_weights, save_whole, student_weights
 from kddet.cli import main_guard
-from kddet.config import load_config, student_config
+from kddet.config import build_detector, load_config, student_config
 
 META = ('dataset_meta', 'epoch', 'iter', 'experiment_name', 'mmengine_version', 'seed', 'time')
 
@@ -50,8 +49,7 @@ def main() -> None:
     else:
         raise ValueError(f'{args.checkpoint} does not hold its config; give it with --config')
     cfg = student_config(cfg)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
-        student = MODELS.build(cfg.model)
+    student = build_detector(cfg)
     line = load_weights(student, student_weights(checkpoint), name=args.checkpoint)
     kept = {key: meta[key] for key in META if key in meta}
     save_whole(dict(meta=dict(kept, cfg=cfg.pretty_text), state_dict=student.state_dict()), args.out)

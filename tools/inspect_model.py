@@ -1,11 +1,10 @@
 """What can be tapped in a detector: submodules, shapes as channels x height x width, strides, and words for them."""
 import argparse
 
-from mmengine.config import Config, DictAction
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.config import DictAction
 
 from kddet.cli import main_guard, quiet
-from kddet.config import load_config, student_config
+from kddet.config import build_detector, load_config
 from kddet.inspection import pairing, tappable
 
 
@@ -20,13 +19,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build(cfg: Config):
-    """The plain detector of a config, with random weights."""
-    cfg = student_config(cfg)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
-        return MODELS.build(cfg.model).eval()
-
-
 def main() -> None:
     args = parse_args()
     if min(args.shape) < 32 or args.depth < 1:
@@ -36,13 +28,13 @@ def main() -> None:
     cfg = load_config(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    student = build(cfg)
+    student = build_detector(cfg)
     print(f'{type(student).__name__}, an image of {size[0]} x {size[1]}; channels x height x width /stride\n')
     for found in tappable(student, size, args.depth):
         print(found.line(size))
     if args.teacher:
         print()
-        for line in pairing(student, build(load_config(args.teacher)), size):
+        for line in pairing(student, build_detector(load_config(args.teacher)), size):
             print(line)
 
 

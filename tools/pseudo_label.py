@@ -3,12 +3,12 @@ import argparse
 
 import torch
 from mmengine.config import DictAction
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
 from kddet.classes import checkpoint_classes, config_classes
 from kddet.cli import main_guard
-from kddet.config import load_config, student_config
+from kddet.config import build_detector, load_config, student_config
 from kddet.datasets.pseudo_labels import Progress, PseudoLabels, category_ids, detect, pictures_of
 
 
@@ -44,7 +44,7 @@ def main() -> None:
         raise ValueError(f'neither {args.checkpoint} nor {args.config} says which classes the detector has')
     ids = category_ids(classes, args.ann)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    detector = MODELS.build(cfg.model)
+    detector = build_detector(cfg)
     print(load_weights(detector, student_weights(checkpoint), name=args.checkpoint))
     labels = PseudoLabels(args.out, dict(checkpoint_sha256=file_hash(file), score_thr=args.score_thr,
                                          images=len(pictures), first=pictures[0]['file_name']))

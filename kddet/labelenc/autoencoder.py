@@ -44,14 +44,15 @@ class LabelEncAutoencoder(StudentWrapper):
             paper, and backbone and neck stay what they are.
         distance_weight: of ``loss_distance``.
         dim: share of objects, at random, whose label map is dimmed by a random factor; the authors' is 0.5.
+        data_preprocessor: of the student, where its config has none.
 
     Raises:
         ValueError: no neck, or batch norm in the head, which would mix the statistics of features and encodings.
     """
 
     def __init__(self, student: dict, encoder: dict | None = None, joint: bool = True, distance_weight: float = 1.0,
-                 dim: float = 0.5) -> None:
-        super().__init__(student)
+                 dim: float = 0.5, data_preprocessor: dict | None = None) -> None:
+        super().__init__(student, data_preprocessor)
         if not (distance_weight >= 0 and 0 <= dim <= 1):
             raise ValueError(f'distance_weight is {distance_weight} and dim {dim}; they must be 0 or more, and 0 to 1')
         check_neck(self.student)
