@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from mmengine.config import Config, ConfigDict
@@ -18,7 +19,8 @@ def load_config(source: ConfigLike) -> Config:
 
     Raises:
         FileNotFoundError: no such file.
-        ImportError: mmengine reads ``package::path`` with setuptools' pkg_resources, which is not there.
+        ImportError: what the config imports is not there, or fails; or mmengine reads ``package::path`` with
+            setuptools' pkg_resources, which is not there.
     """
     if isinstance(source, Config):
         return source
@@ -33,11 +35,8 @@ def load_config(source: ConfigLike) -> Config:
             from mmengine.hub import get_config
             return get_config(path)
         return Config.fromfile(path)
-    except ModuleNotFoundError as error:
-        if error.name != 'pkg_resources':
-            raise
-        raise ImportError(f"config {path!r} refers to 'package::path', which mmengine reads with pkg_resources; "
-                          "setuptools >= 82 no longer has it: pip install 'setuptools<82'") from error
+    except ImportError as error:
+        raise ImportError(f'config {path!r} {_import_failure(path, _first_cause(error))}') from error
 
 
 def is_distillation(cfg: Config) -> bool:
@@ -85,3 +84,25 @@ def data_sources(dataset: ConfigDict) -> list[ConfigDict]:
     if 'datasets' in dataset:
         return [source for inner in dataset.datasets for source in data_sources(inner)]
     return data_sources(dataset.dataset) if 'dataset' in dataset else [dataset]
+
+
+def _import_failure(path: str, error: BaseException) -> str:
+    """What an import in a config came to, and what to do."""
+    if not isinstance(error, ModuleNotFoundError):
+        return f'imports what cannot be imported: {error}'
+    name = (error.name or '').partition('.')[0]
+    if name == 'pkg_resources':
+        return ("refers to 'package::path', which mmengine reads with pkg_resources; setuptools >= 82 no longer has "
+                "it: pip install 'setuptools<82'")
+    config = Path(path).resolve()
+    root = next((folder for pattern in (f'{name}/__init__.py', f'{name}.py', name) for folder in config.parents
+                 if (folder / pattern).exists() and folder / pattern != config), None)
+    return f'imports {error.name!r}, which Python does not find: ' + (
+        f'it lies in {root}, set PYTHONPATH={root}' if root else 'install it, or put its folder on PYTHONPATH')
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Where a chain of exceptions began."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return error

@@ -31,6 +31,30 @@ def test_a_missing_file_is_named():
         load_config('nowhere.py')
 
 
+@pytest.mark.parametrize(('name', 'place'), [('lentils.neck', 'lentils/__init__.py'), ('chickpeas', None),
+                                             ('peanuts', 'peanuts.py'), ('projects.oats', 'projects/oats.py')])
+def test_a_package_that_is_not_on_the_path_is_named_with_its_place(tmp_path, name, place):
+    config = tmp_path / f'configs/{name}.py'  # called like the package, as configs are
+    config.parent.mkdir()
+    config.write_text(f'custom_imports = dict(imports=[{name!r}])')
+    if place:
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).touch()
+    with pytest.raises(ImportError) as raised:
+        load_config(config)
+    top = name.partition('.')[0]
+    assert str(raised.value) == f"config '{config}' imports '{top}', which Python does not find: " + (
+        f'it lies in {tmp_path}, set PYTHONPATH={tmp_path}' if place else 'install it, or put its folder on PYTHONPATH')
+
+
+def test_a_package_that_fails_to_import_says_why(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'barley.py').write_text('from kddet import NoSuchThing')
+    (tmp_path / 'c.py').write_text("custom_imports = dict(imports=['barley'])")
+    with pytest.raises(ImportError, match=r"c.py' imports what cannot be imported: cannot import name 'NoSuchThing'"):
+        load_config(tmp_path / 'c.py')
+
+
 @pytest.mark.skipif('pkg_resources' not in inspect.getsource(package_utils), reason='this mmengine does without')
 def test_without_pkg_resources_it_says_what_to_install(monkeypatch):
     real = builtins.__import__
