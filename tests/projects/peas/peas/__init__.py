@@ -1,0 +1,2 @@
+"""Peas, and whatever else lies between them."""
+from . import backbone, dataset  # noqa: F401
