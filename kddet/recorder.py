@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,11 @@ class Records(Mapping):
         """Append the calls of another forward of the same model."""
         for tap, calls in other._calls.items():
             self._calls[tap].extend(calls)
+
+    def replace(self, function: Callable[[Any], Any]) -> None:
+        """Put ``function(value)`` in the place of what every tap holds of each call."""
+        for tap, calls in self._calls.items():
+            self._calls[tap] = [_call_of(tap, function(self._unchanged(tap, call))) for call in calls]
 
     def append_unlabelled(self, other: Records, count: int) -> None:
         """Append images that were forwarded without labels to the batch of every tap that they came by.
@@ -182,7 +187,10 @@ def _value(tap: str, args: tuple, output: Any) -> Any:
 
 
 def _joined(tap: str, own: Any, more: Any) -> Call:
-    value = _concatenated(own, more)
+    return _call_of(tap, _concatenated(own, more))
+
+
+def _call_of(tap: str, value: Any) -> Call:
     taken, given = ((value,), None) if tap.endswith(INPUT) else ((), value)
     return Call(taken, {}, given, _versions(value))
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
 from kddet.compiled import CompiledFeatures, check_compiled_taps
 from kddet.config import ConfigLike, build_detector, load_config
+from kddet.padding import cut, pad_to_multiple
 from kddet.recorder import ClassMap, Pyramid, Recorder, Records
 from kddet.rois import ROI_HEAD, forward_rois, roi_taps, scale_rois
 from kddet.taps import module_of
@@ -95,6 +96,9 @@ class FrozenTeacher(nn.Module):
     def record(self, inputs: Tensor, samples: list | None, taps: Iterable[str]) -> Records:
         """Run as deep as the taps ask, and no deeper.
 
+        A batch whose sides are no multiples of the teacher's own ``pad_size_divisor`` is padded to it, and the maps
+        are cut back.
+
         Args:
             inputs: ``(N, 3, H, W)``, as the student's data preprocessor gave it.
             samples: data samples of the batch, for the size of each image inside its padding.
@@ -105,10 +109,14 @@ class FrozenTeacher(nn.Module):
         if self.input_scale != 1:
             inputs = F.interpolate(inputs, size=[round(self.input_scale * side) for side in inputs.shape[2:]],
                                    mode='bilinear', align_corners=False)
+        shown, preprocessor = inputs.shape[2:], self.detector.data_preprocessor
+        inputs = pad_to_multiple(inputs, getattr(preprocessor, 'pad_size_divisor', 1), _pad_value(preprocessor))
         if self.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         with Recorder(self.detector, taps, 'teacher') as records, self._options(inputs.device.type):
             records.features = forward_to(self.detector, inputs, records)
+        if inputs.shape[2:] != shown:
+            records.replace(lambda value: cut(value, inputs.shape, shown))
         records.class_map = self.class_map
         return records
 
@@ -205,10 +213,9 @@ class _Renormalise(nn.Module):
         if flip:  # to the teacher's order of channels, which comes first
             student_mean, student_std = student_mean.flip(0), student_std.flip(0)
         scale, shift = student_std / teacher_std, (student_mean - teacher_mean) / teacher_std
-        pad_value = float(getattr(teacher, 'pad_value', 0))
         if not flip and torch.equal(student_mean, teacher_mean) and torch.equal(student_std, teacher_std):
             return None
-        return cls(scale, shift, flip, pad_value)
+        return cls(scale, shift, flip, _pad_value(teacher))
 
     def forward(self, inputs: Tensor, samples: list | None) -> Tensor:
         if self.flip_channels:
@@ -219,6 +226,10 @@ class _Renormalise(nn.Module):
             image[:, height:] = self.pad_value
             image[:, :, width:] = self.pad_value
         return inputs
+
+
+def _pad_value(preprocessor: nn.Module) -> float:
+    return float(getattr(preprocessor, 'pad_value', 0))
 
 
 def _statistics(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
