@@ -41,8 +41,13 @@ def load_config(source: ConfigLike) -> Config:
 
 def is_distillation(cfg: Config) -> bool:
     """Whether the config's model is a Distiller, or another wrapper of kddet's around a ``student``."""
-    kind = cfg.model.get('type')
-    return (kind if isinstance(kind, str) else f'kddet.{getattr(kind, "__name__", "")}') in WRAPPERS
+    return type_name(cfg.model.get('type')) in WRAPPERS
+
+
+def type_name(kind: Any) -> str:
+    """``'kddet.Distiller'`` of a type in a config: the name itself, a dotted path that ends in it, or the class."""
+    name = kind if isinstance(kind, str) else f'{getattr(kind, "__module__", "")}.{getattr(kind, "__qualname__", "")}'
+    return f'{name.partition(".")[0]}.{name.rpartition(".")[2]}' if '.' in name else name
 
 
 def student_config(cfg: Config) -> Config:
@@ -60,7 +65,8 @@ def student_config(cfg: Config) -> Config:
         plain.custom_imports.imports = [name for name in ([imports] if isinstance(imports, str) else imports)
                                         if name != 'kddet']
     if plain.get('custom_hooks'):
-        plain.custom_hooks = [hook for hook in plain.custom_hooks if not str(hook.get('type')).startswith('kddet.')]
+        plain.custom_hooks = [hook for hook in plain.custom_hooks
+                              if not type_name(hook.get('type')).startswith('kddet.')]
     return plain
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from kddet.config import is_distillation
+from kddet.config import is_distillation, type_name
 from kddet.methods import NAMES
 from kddet.optim import student_constructor
 from kddet.registry import MODELS
@@ -87,7 +87,7 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
 def watch_terms(cfg: Config) -> None:
     """Add a :class:`kddet.TermWatchHook` to a distillation config that has none."""
     hooks = cfg.get('custom_hooks') or []
-    if is_distillation(cfg) and not any(hook.get('type') == WATCH for hook in hooks):
+    if is_distillation(cfg) and not any(type_name(hook.get('type')) == WATCH for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type=WATCH)]
 
 

@@ -8,10 +8,10 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 from kddet.cli import work_dir_of
-from kddet.config import student_config
+from kddet.config import is_distillation, load_config, student_config
 from kddet.methods import NAMES
 from kddet.optim import StudentOptimWrapperConstructor
-from kddet.overlay import overlay
+from kddet.overlay import overlay, watch_terms
 
 TEACHER = dict(teacher='t.py', teacher_checkpoint='t.pth')
 
@@ -118,6 +118,37 @@ def test_a_constructor_that_is_a_class_can_be_dumped(plain_config, tmp_path):
     cfg = overlay(plain, methods=['hint'], **TEACHER)
     cfg.dump(tmp_path / 'c.py')
     assert Config.fromfile(tmp_path / 'c.py').optim_wrapper.paramwise_cfg.student_constructor.endswith('.ByBeginning')
+
+
+def test_configs_in_pure_python_style(tmp_path):
+    """Those with ``read_base()`` and classes for types; what is written has names, and reads as any other."""
+    (tmp_path / 'base.py').write_text('from mmdet.models import RetinaNet\nmodel = dict(type=RetinaNet, a=1)\n')
+    (tmp_path / 'student.py').write_text(
+        'from mmengine.config import read_base\nfrom mmengine.hooks import EMAHook\n'
+        'from mmengine.optim import DefaultOptimWrapperConstructor\nwith read_base():\n    from .base import *\n'
+        'optim_wrapper = dict(constructor=DefaultOptimWrapperConstructor)\ncustom_hooks = [dict(type=EMAHook)]\n')
+    cfg = overlay(load_config(tmp_path / 'student.py'), methods=['hint'], **TEACHER)
+    watch_terms(cfg)
+    cfg.dump(tmp_path / 'distil.py')
+    found = load_config(tmp_path / 'distil.py')
+    assert is_distillation(found) and found.model.student == dict(type='mmdet.models.RetinaNet', a=1)
+    assert found.optim_wrapper.paramwise_cfg.student_constructor.endswith('.DefaultOptimWrapperConstructor')
+    back = student_config(found)
+    assert back.model.type == 'mmdet.models.RetinaNet' and len(found.custom_hooks) == 2
+    assert [hook.type for hook in back.custom_hooks] == ['mmengine.hooks.EMAHook']
+
+
+@pytest.mark.parametrize('place', ['kddet', 'kddet.distiller'])
+def test_a_distillation_config_in_pure_python_style(place, tmp_path):
+    (tmp_path / 'c.py').write_text(
+        f'from {place} import Distiller\nfrom kddet.hooks import TermWatchHook\n'
+        'model = dict(type=Distiller, student=dict(type="X"))\ncustom_hooks = [dict(type=TermWatchHook)]\n')
+    cfg = load_config(tmp_path / 'c.py')
+    cfg.dump(tmp_path / 'written.py')
+    for own in (cfg, load_config(tmp_path / 'written.py')):
+        assert is_distillation(own) and student_config(own).custom_hooks == []
+        watch_terms(own)
+        assert len(own.custom_hooks) == 1
 
 
 def test_the_plain_config_comes_back(plain_config):
