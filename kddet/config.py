@@ -39,6 +39,23 @@ def load_config(source: ConfigLike) -> Config:
         raise ImportError(f'config {path!r} {_import_failure(path, _first_cause(error))}') from error
 
 
+def write_config(cfg: Config, path: str) -> None:
+    """Write a config as a Python file that reads as the same, or nothing.
+
+    Raises:
+        ValueError: it holds a value that MMEngine does not write as Python, such as ``inf``.
+    """
+    try:
+        same = Config.fromstring(text := cfg.pretty_text, '.py').to_dict() == cfg.to_dict()
+        why = 'read again, it differs'
+    except Exception as error:  # the text is code
+        same, why = False, f'{type(error).__name__}: {error}'.partition('\n')[0]
+    if not same:
+        raise ValueError(f'the config cannot be written to {path} as MMEngine writes configs ({why}); values must be '
+                         'numbers, strings, lists and dicts, and finite')
+    Path(path).write_text(text)
+
+
 def is_distillation(cfg: Config) -> bool:
     """Whether the config's model is a Distiller, or another wrapper of kddet's around a ``student``."""
     return type_name(cfg.model.get('type')) in WRAPPERS

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 from mmengine.utils import package_utils
 
 from kddet import Distiller
-from kddet.config import build_detector, is_distillation, load_config, student_config
+from kddet.config import build_detector, is_distillation, load_config, student_config, write_config
 from kddet.overlay import distillation_config
 from kddet.testing import tiny_detector
 
@@ -66,6 +66,15 @@ def test_without_pkg_resources_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(builtins, '__import__', without)
     with pytest.raises(ImportError, match=r"pip install 'setuptools<82'"):
         load_config('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+
+
+def test_a_config_is_written_as_what_it_is_or_not_at_all(tmp_path):
+    cfg = Config(dict(a=(1, [2.5, None]), b={'x-y': "it's", 3: dict(c=True)}))
+    write_config(cfg, tmp_path / 'a.py')
+    assert Config.fromfile(tmp_path / 'a.py').to_dict() == cfg.to_dict()
+    with pytest.raises(ValueError, match=r"cannot be written to .*b.py .*name 'inf' is not defined"):
+        write_config(Config(dict(a=float('inf'))), tmp_path / 'b.py')
+    assert not (tmp_path / 'b.py').exists()
 
 
 def test_overlay_leaves_the_students_config_as_it_is():

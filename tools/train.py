@@ -10,7 +10,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from kddet.checkpoint import check_checkpoint
 from kddet.classes import check_config_classes, resolve_class_map
 from kddet.cli import add_host_arguments, main_guard, work_dir_of
-from kddet.config import load_config
+from kddet.config import load_config, write_config
 from kddet.launch import check_strategy, launch_on_cpu
 from kddet.methods import NAMES
 from kddet.overlay import overlay, watch_terms
@@ -83,7 +83,7 @@ def main() -> None:
     args = parse_args()
     cfg = training_config(args)
     if args.dump_config:
-        cfg.dump(args.dump_config)
+        write_config(cfg, args.dump_config)
         print(f'wrote {args.dump_config}; train it with: tools/train.py {args.dump_config}')
         return
     launch_on_cpu(cfg)
