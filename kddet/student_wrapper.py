@@ -40,6 +40,7 @@ class StudentWrapper(BaseDetector):
         if taken := own.intersection(dict(self.student.named_children())):
             raise ValueError(f'the student, a {type(self.student).__name__}, has a submodule called {taken.pop()!r}, '
                              f'which the {type(self).__name__} needs for itself; rename it in the detector')
+        self._complete = True
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: list, **kwargs) -> list:
         """The student's own predictions."""
@@ -60,6 +61,19 @@ class StudentWrapper(BaseDetector):
                 if name not in ('student', 'data_preprocessor'):
                     module.init_weights()
         self._is_init = True
+
+    def parse_losses(self, losses: dict) -> tuple[Tensor, dict]:
+        """As the student adds up its losses."""
+        return self.student.parse_losses(losses)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What a hook sets on the model it sets on the student, whose code reads it."""
+        own = {**self.__dict__, **self.__dict__.get('_modules', {})}
+        if (not own.get('_complete') or name in own or name.startswith('_') or hasattr(type(self), name)
+                or isinstance(value, (nn.Module, nn.Parameter))):
+            super().__setattr__(name, value)
+        else:
+            setattr(self.student, name, value)
 
     def __getattr__(self, name: str):
         """What the wrapper does not have is the student's, so that hooks find ``model.bbox_head``."""

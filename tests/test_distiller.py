@@ -256,6 +256,21 @@ def test_hooks_find_the_students_modules_on_the_distiller():
         model.no_such_thing  # noqa: B018
 
 
+def test_what_a_hook_sets_on_the_model_reaches_the_student():
+    model = distiller()
+    model.student.alpha = 1
+    twin = copy.deepcopy(model)
+    model.alpha = model.epoch = 2
+    assert model.student.alpha == model.student.epoch == model.epoch == 2 and 'epoch' not in vars(model)
+    assert twin.student.alpha == 1
+    twin.alpha = 5
+    assert twin.student.alpha == 5 and model.student.alpha == 2
+    model.student.parse_losses = lambda losses: ('as the student does', losses)
+    assert model.parse_losses({})[0] == 'as the student does'
+    model.eval()
+    assert not model.training and not model.student.training
+
+
 def test_names_that_the_student_logs_already_are_refused():
     model = Distiller(tiny_detector('retinanet'), dict(config=dict(model=tiny_detector('retinanet')), checkpoint=None),
                       dict(cls=dict(type='kddet.HintLearning'))).train()
