@@ -29,10 +29,11 @@ from kddet.testing import toy_samples
 
 HEAD = """# What a distillation step costs
 
-In one process, in turn: the plain student's step (a), the teacher's forward as deep as the methods read it, or the label
-encoder's (b), the whole distillation step (c), and what is left of it for the methods' own terms (d = c - a - b). Memory is
-the step's peak over that of the student's step and the recorded maps. Written by `tools/make_results.py` from
-`results/benchmarks/`, where `tools/benchmark.py CONFIG... --json FILE` puts its rows; weights are random, pictures noise."""
+In one process, in turn: the plain student's step (a), the teacher's forward as deep as the methods read it, or the
+label encoder's (b), the whole distillation step (c), and what is left of it for the methods' own terms
+(d = c - a - b). Memory is the step's peak over that of the student's step and the recorded maps. Written by
+`tools/make_results.py` from `results/benchmarks/`, where `tools/benchmark.py CONFIG... --json FILE` puts its rows;
+weights are random, pictures noise."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,9 @@ def page(costs: list[Cost]) -> str:
     for (device, machine, threads), own in machines.items():
         days = sorted({cost.date for cost in own})
         where = f'{threads} threads' if device == 'cpu' else device
-        parts.append(f'## {where}; {machine}\n\n{table(own)}\n\nMeasured {" and ".join(dict.fromkeys((days[0], days[-1])))}'
-                     f', medians of {min(cost.iters for cost in own)} or more.')
+        when = ' to '.join(dict.fromkeys((days[0], days[-1])))
+        parts.append(f'## {where}; {machine}\n\n{table(own)}\n\n{when}, medians of '
+                     f'{min(cost.iters for cost in own)} iterations or more.')
     return '\n\n'.join(parts) + '\n'
 
 

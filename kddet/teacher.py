@@ -60,7 +60,8 @@ class FrozenTeacher(nn.Module):
         self.class_map = class_pairs(class_map)
         if dtype not in (None, *DTYPES):
             raise ValueError(f"the teacher's dtype is {dtype!r}, it must be None or one of {', '.join(DTYPES)}")
-        self.dtype, self.channels_last = dtype and DTYPES[dtype], channels_last
+        self.dtype = DTYPES[dtype] if dtype else None
+        self.channels_last = channels_last
         if not input_scale > 0:
             raise ValueError(f"the teacher's input_scale is {input_scale}, it must be greater than 0")
         self.input_scale = float(input_scale)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from mmengine.hooks import Hook
 
 from kddet.errors import RunFailed
@@ -39,7 +40,8 @@ class TermWatchHook(Hook):
         self._broken = 0  # iterations in a row
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None) -> None:
-        logged = {key: float(value) for key, value in (outputs or {}).items() if 'loss' in key}
+        logged = {key: float(torch.as_tensor(value).detach()) for key, value in (outputs or {}).items()
+                  if 'loss' in key}
         broken = [f'{key} is {value}' for key, value in logged.items() if not math.isfinite(value)]
         self._broken = self._broken + 1 if broken else 0
         if self._broken > self._allowed:
