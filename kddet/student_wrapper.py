@@ -1,10 +1,12 @@
 """A detector with things around it for training, that is itself everywhere else: validation, test, checkpoints."""
 from __future__ import annotations
 
+import random
 from collections import OrderedDict
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from mmdet.models.detectors import BaseDetector
 from mmengine.registry import MODELS
@@ -102,10 +104,15 @@ class Unregistered:
 
 @contextmanager
 def random_state_kept():
-    """Leave the random numbers that come after as they would be without what is built inside."""
+    """Leave the random numbers that come after as they would be without what is built or run inside."""
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
-    with torch.random.fork_rng(devices=devices):
-        yield
+    states = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 def _write_student_keys(module: nn.Module, state_dict: OrderedDict, prefix: str, local_metadata: dict) -> None:
