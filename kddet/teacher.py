@@ -105,21 +105,32 @@ class FrozenTeacher(nn.Module):
             samples: data samples of the batch, for the size of each image inside its padding.
             taps: dotted names of submodules of the detector.
         """
-        if self.renormalise is not None:
-            inputs = self.renormalise(inputs, samples)
-        if self.input_scale != 1:
-            inputs = F.interpolate(inputs, size=[round(self.input_scale * side) for side in inputs.shape[2:]],
-                                   mode='bilinear', align_corners=False)
-        shown, preprocessor = inputs.shape[2:], self.detector.data_preprocessor
-        inputs = pad_to_multiple(inputs, getattr(preprocessor, 'pad_size_divisor', 1), _pad_value(preprocessor))
-        if self.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs, shown = self._matched(inputs, samples)
         with Recorder(self.detector, taps, 'teacher') as records, self._options(inputs.device.type):
             records.features = forward_to(self.detector, inputs, records)
         if inputs.shape[2:] != shown:
             records.replace(lambda value: cut(value, inputs.shape, shown))
         records.class_map = self.class_map
         return records
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, samples: list) -> list:
+        """The samples with the teacher's detections in ``pred_instances``, in pixels of the original images.
+
+        In float32, and not compiled.
+
+        Args:
+            inputs: ``(N, 3, H, W)``, as the student's data preprocessor gave it.
+            samples: data samples of the batch.
+        """
+        seen = [_scaled(sample, self.input_scale) for sample in samples]
+        inputs, _ = self._matched(inputs, samples)
+        for sample in seen:
+            sample.set_metainfo(dict(batch_input_shape=tuple(inputs.shape[2:])))
+        found = self.detector.predict(inputs, seen)
+        for sample, own in zip(samples, found):
+            sample.pred_instances = own.pred_instances
+        return samples
 
     @torch.no_grad()
     def replay(self, records: Records, rois: Sequence[Tensor]) -> None:
@@ -154,6 +165,17 @@ class FrozenTeacher(nn.Module):
         with precision, nullcontext() if self._compiled is None else self._compiled.running():
             yield
 
+    def _matched(self, inputs: Tensor, samples: list | None) -> tuple[Tensor, torch.Size]:
+        """The student's batch as the teacher is to see it, and its (H, W) before padding."""
+        if self.renormalise is not None:
+            inputs = self.renormalise(inputs, samples)
+        if self.input_scale != 1:
+            inputs = F.interpolate(inputs, size=[round(self.input_scale * side) for side in inputs.shape[2:]],
+                                   mode='bilinear', align_corners=False)
+        shown, preprocessor = inputs.shape[2:], self.detector.data_preprocessor
+        inputs = pad_to_multiple(inputs, getattr(preprocessor, 'pad_size_divisor', 1), _pad_value(preprocessor))
+        return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs, shown
+
 
 def forward_to(detector: Any, inputs: Tensor, taps: Iterable[str]) -> Pyramid | None:
     """Forward ``(N, 3, H, W)`` through backbone, neck and dense heads, no further than some tap lies.
@@ -175,6 +197,17 @@ def forward_to(detector: Any, inputs: Tensor, taps: Iterable[str]) -> Pyramid | 
         raise ValueError(f'taps below {sorted(beyond)} are not reached by a forward of {type(detector).__name__} '
                          f'without boxes; it can be tapped in backbone, neck, {", ".join(DENSE_HEADS)} and {ROI_HEAD}')
     return features
+
+
+def _scaled(sample: Any, scale: float) -> Any:
+    """A data sample without boxes, of the picture at ``scale`` times its size in the batch."""
+    meta = dict(sample.metainfo)
+    for name in ('img_shape', 'pad_shape'):
+        if name in meta:
+            meta[name] = tuple(round(scale * side) for side in meta[name][:2])
+    if 'scale_factor' in meta:
+        meta['scale_factor'] = tuple(scale * factor for factor in meta['scale_factor'])
+    return type(sample)(metainfo=meta)
 
 
 def class_pairs(class_map: str | Mapping[str, str] | Sequence[Sequence[int]] | None) -> ClassMap | None:

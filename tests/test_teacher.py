@@ -181,3 +181,33 @@ def test_channels_last_is_the_same_in_another_order():
 def test_an_unknown_precision_is_refused():
     with pytest.raises(ValueError, match="dtype is 'int8', it must be None or one of bfloat16, float16"):
         teacher(dtype='int8')
+
+
+@pytest.mark.parametrize('changes', [
+    {}, dict(mean=[0, 0, 0], std=[255, 255, 255]), dict(bgr_to_rgb=False, mean=[103.53, 116.28, 123.675])])
+def test_it_detects_in_the_students_batch_what_it_detects_by_itself(changes):
+    cfg = tiny_detector('retinanet')
+    cfg.data_preprocessor.update(changes)
+    cfg.test_cfg.score_thr = 0.0
+    frozen, own = FrozenTeacher(dict(model=cfg), None), preprocessor()
+    frozen.match_input(own)
+    expected = frozen.detector.val_step(toy_samples())
+    batch = own(toy_samples(), False)
+    for found, alone in zip(frozen.predict(batch['inputs'], batch['data_samples']), expected):
+        assert len(alone.pred_instances) == 100
+        torch.testing.assert_close(found.pred_instances.scores, alone.pred_instances.scores, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(found.pred_instances.bboxes, alone.pred_instances.bboxes, atol=0.05, rtol=1e-3)
+
+
+def test_detections_of_a_scaled_input_are_in_pixels_of_the_picture():
+    frozen = teacher(input_scale=2.0)
+    frozen.detector.bbox_head.test_cfg.score_thr = 0.0
+    frozen.match_input(frozen.detector.data_preprocessor)
+    batch = frozen.detector.data_preprocessor(toy_samples(sizes=((96, 128),), boxes=((),)), False)
+    seen = []
+    frozen.detector.backbone.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape)))
+    (found,) = frozen.predict(batch['inputs'], batch['data_samples'])
+    assert seen == [(1, 3, 192, 256)]
+    assert found.pred_instances.bboxes[:, 2].max() <= 128 and found.pred_instances.bboxes[:, 3].max() <= 96
+    assert found.pred_instances.bboxes[:, 2].max() > 64  # of the whole picture
+    assert found.img_shape == (96, 128) and tuple(found.scale_factor) == (1.0, 1.0)
