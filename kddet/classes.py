@@ -60,7 +60,7 @@ def check_config_classes(cfg: Config) -> None:
         return
     compared = [name for name, method in (cfg.model.get('methods') or {}).items() if _compares_classes(method)]
     if compared:
-        check_same_classes(config_classes(cfg), _teacher_classes(cfg.model.teacher), f'method {", ".join(compared)}')
+        check_same_classes(config_classes(cfg), teacher_classes(cfg.model.teacher), f'method {", ".join(compared)}')
 
 
 def resolve_class_map(cfg: Config) -> str | None:
@@ -79,7 +79,7 @@ def resolve_class_map(cfg: Config) -> str | None:
     if isinstance(wanted, str) and wanted != 'auto':
         raise ValueError(f"class_map is {wanted!r}; it is 'auto', {{student's name: teacher's name}} or pairs of "
                          'indices')
-    own, other = config_classes(cfg), _teacher_classes(teacher)
+    own, other = config_classes(cfg), teacher_classes(teacher)
     if own is None or other is None:
         raise ValueError(f'class_map={wanted!r} goes by names, and the {"student" if own is None else "teacher"} has '
                          'no list of them in its config or checkpoint; give pairs of indices')
@@ -96,15 +96,39 @@ def resolve_class_map(cfg: Config) -> str | None:
         f'; without a partner: {_some(left)}' if left else '')
 
 
-def _some(names: Sequence[str], most: int = 10) -> str:
-    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
+def measured_classes(cfg: Config) -> list[tuple[int, int]] | None:
+    """Which of the student's classes the teacher of a distillation config can be measured on, with their indices.
+
+    Returns:
+        ``[(student's index, teacher's index), ...]``, those of ``class_map`` or of the same name; None where the two
+        lists are the same, or one of them is not known.
+
+    Raises:
+        ValueError: no class in common by name; shows both lists.
+    """
+    if cfg.model.teacher.get('class_map') is not None:
+        resolved = copy.deepcopy(cfg)
+        resolve_class_map(resolved)
+        return sorted((int(own), int(other)) for own, other in resolved.model.teacher.class_map)
+    own, other = config_classes(cfg), teacher_classes(cfg.model.teacher)
+    if own is None or other is None or own == other:
+        return None
+    if pairs := [(index, other.index(name)) for index, name in enumerate(own) if name in other]:
+        return pairs
+    raise ValueError(f'student and teacher have no class in common by name: the student has {len(own)} ({_some(own)}), '
+                     f'the teacher {len(other)} ({_some(other)})')
 
 
-def _teacher_classes(teacher: ConfigDict) -> Classes | None:
+def teacher_classes(teacher: ConfigDict) -> Classes | None:
+    """The classes of a Distiller's ``teacher``: its checkpoint's, or those of its config's data."""
     file, config = teacher.get('checkpoint'), teacher.get('config')
     trust = teacher.get('trust_checkpoint', False)
     found = checkpoint_classes(load_checkpoint(file, trust=trust, mmap=True)) if file else None
     return found or (config_classes(student_config(load_config(config))) if config else None)
+
+
+def _some(names: Sequence[str], most: int = 10) -> str:
+    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
 def _compares_classes(method: dict) -> bool:
