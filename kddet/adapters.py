@@ -47,6 +47,17 @@ class Adapter(BaseModule):
         return feature.relu() if self.relu else feature
 
 
+def in_words(adapter: nn.Module) -> str:
+    """What an adapter is, for the report before training."""
+    if isinstance(adapter, nn.Identity):
+        return 'as it is'
+    if not isinstance(adapter, Adapter):
+        return type(adapter).__name__
+    layer = adapter.project
+    size = f'{"x".join(map(str, layer.kernel_size))} convolution' if isinstance(layer, nn.Conv2d) else 'linear layer'
+    return size + (' and ReLU' if adapter.relu else '')
+
+
 def build_adapter(cfg: dict | None, student: Tensor, teacher: Tensor, where: str) -> nn.Module:
     """The adapter between two probe features; identity for ``cfg=None``.
 

@@ -1,8 +1,11 @@
 """Which level of the student's pyramid is compared with which of the teacher's."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from torch import Tensor, nn
+
+from kddet.adapters import in_words
 from kddet.recorder import Pyramid
 
 PROBE_SIZE = 256  # pixels of the probe image's sides; every stride up to 128 gives a map of its own size
@@ -35,6 +38,44 @@ def pair_levels(student: Pyramid, teacher: Pyramid, levels: Sequence[int] | None
                          f'{_sizes(student)} and the teacher {_sizes(teacher)} (H x W of the probe); choose `levels` '
                          'that both have')
     return pairs
+
+
+def describe_levels(taps: tuple[str, str], student: Pyramid, teacher: Pyramid, pairs: Sequence[tuple[int, int]],
+                    adapters: Iterable[nn.Module]) -> tuple[list[str], list[str]]:
+    """What is compared and what is left out, in words; levels that are alike in one line.
+
+    Args:
+        taps: the student's and the teacher's.
+        student, teacher: pyramids of the probe image.
+        pairs: of :func:`pair_levels`.
+        adapters: what joins each pair.
+
+    Example:
+        >>> import torch
+        >>> maps = [torch.zeros(1, 8, 256 // stride, 256 // stride) for stride in (8, 16)]
+        >>> describe_levels(('neck', 'neck'), maps, maps[1:], [(1, 0)], [nn.Identity()])
+        (['neck, stride 16: 8 to 8 channels, as it is'], ['neck of the student, stride 8'])
+    """
+    lines: dict[str, list[str]] = {}
+    for (own, other), adapter in zip(pairs, adapters):
+        what = f'{student[own].shape[1]} to {teacher[other].shape[1]} channels, {in_words(adapter)}'
+        strides = [_stride(levels[index]) for levels, index in ((student, own), (teacher, other))]
+        lines.setdefault(what, []).append(' with '.join(dict.fromkeys(strides)))
+    sides = zip(('student', 'teacher'), taps, (student, teacher), map(set, zip(*pairs)))
+    left = [(f'{tap} of the {owner}', [_stride(level) for index, level in enumerate(levels) if index not in taken])
+            for owner, tap, levels, taken in sides]
+    name = ' with '.join(dict.fromkeys(taps))
+    return ([f'{name}{_listed(strides)}: {what}' for what, strides in lines.items()],
+            [f'{owner}{_listed(strides)}' for owner, strides in left if strides])
+
+
+def _stride(level: Tensor) -> str:
+    return f'{PROBE_SIZE / level.shape[3]:g}' if level.dim() == 4 else ''
+
+
+def _listed(strides: Sequence[str]) -> str:
+    """Vectors have no stride."""
+    return f', stride{"s" if len(strides) > 1 else ""} {", ".join(strides)}' if any(strides) else ''
 
 
 def _sizes(pyramid: Pyramid) -> str:

@@ -19,7 +19,7 @@ from .fcos import FCOSReader
 from .gfl import GFLReader
 from .roi import RoIReader
 
-__all__ = ['Classification', 'DenseReader', 'HEADS', 'HeadReader', 'Regression', 'find_heads']
+__all__ = ['Classification', 'DenseReader', 'HEADS', 'HeadReader', 'Regression', 'find_heads', 'heads_of']
 
 HEADS = ('dense', 'rpn', 'roi')
 DENSE_LOSSES = ('loss_by_feat', 'get_targets')
@@ -44,14 +44,14 @@ def find_heads(student: nn.Module, teacher: nn.Module, names: Sequence[str] | No
     Raises:
         ValueError: a head is missing, of a family that is not read, or not the teacher's.
     """
-    own = _heads(student)
+    own = heads_of(student)
     chosen = list(own) if names is None else list(names)
     if not chosen or (wrong := [name for name in chosen if name not in HEADS]):
         raise ValueError(f'heads={list(names or ())}: {", ".join(wrong) if chosen else "none"} chosen, '
                          f'there are {", ".join(HEADS)}')
     if missing := [name for name in chosen if name not in own]:
         raise ValueError(f'heads {missing} are not in the student ({type(student).__name__}), which has {list(own)}')
-    other = _heads(teacher)
+    other = heads_of(teacher)
     if missing := [name for name in chosen if name not in other]:
         raise ValueError(f'the student ({type(student).__name__}) has heads {list(own)}, the teacher '
                          f'({type(teacher).__name__}) has {list(other)}: {", ".join(missing)} of the student cannot be '
@@ -65,7 +65,7 @@ def find_heads(student: nn.Module, teacher: nn.Module, names: Sequence[str] | No
     return readers
 
 
-def _heads(detector: Any) -> dict[str, str]:
+def heads_of(detector: Any) -> dict[str, str]:
     """``{name: tap}``; two-stage detectors have ``bbox_head`` inside ``roi_head``."""
     taps = dict(dense='bbox_head', rpn='rpn_head', roi='roi_head')
     children = dict(detector.named_children())

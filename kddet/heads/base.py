@@ -58,6 +58,7 @@ class HeadReader:
 
     def __init__(self, name: str, tap: str, student: Any, teacher: Any) -> None:
         self.name, self.tap, self.head = name, tap, student
+        self.kinds = type(student).__name__, type(teacher).__name__
         self.student_taps: Sequence[str] = (tap, f'{tap}.loss_cls', f'{tap}.loss_bbox')
         self.teacher_taps: Sequence[str] = (tap,)
         self.boxes_of_pair = self.describe_boxes(student), self.describe_boxes(teacher)
@@ -70,6 +71,15 @@ class HeadReader:
             ValueError: they cannot.
         """
         self.check_classes(self.class_map(teacher))
+
+    def compared(self) -> str:
+        """What is compared, in words; once it is built."""
+        counts = ' with '.join(dict.fromkeys(f'{count}' for count in self.class_counts))
+        return f'{self.tap}, {" with ".join(dict.fromkeys(self.kinds))}, row by row, classes: {counts}'
+
+    def unpaired(self) -> str:
+        """Levels that are left out, in words."""
+        return ''
 
     def check_boxes(self) -> None:
         """Refuse a teacher whose boxes are in another regression space; only for methods that read boxes.

@@ -48,6 +48,18 @@ class DenseReader(HeadReader):
             self.check_anchors(own, other)
         self.partner: dict[int, int] = dict(pairs)
 
+    def compared(self) -> str:
+        strides = [f'{self.level_strides[0][index]:g}' for index in self.partner]
+        return f'{super().compared()}, strides {", ".join(strides)}'
+
+    def unpaired(self) -> str:
+        taken = set(self.partner), set(self.partner.values())
+        left = [[f'{stride:g}' for index, stride in enumerate(strides) if index not in own]
+                for strides, own in zip(self.level_strides, taken)]
+        sides = [f'of the {owner}, stride {", ".join(strides)}' for owner, strides in zip(('student', 'teacher'), left)
+                 if strides]
+        return f'{self.tap} {" and ".join(sides)}' if sides else ''
+
     def classification(self, student: Records, teacher: Records) -> Classification:
         scores, (width, other_width) = student.pyramid(self.tap, 0), self.widths
         assigned = self.of_all_images(student, self.assigned(student))

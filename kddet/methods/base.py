@@ -25,6 +25,8 @@ class DistillMethod(BaseModule):
     teacher_taps: Sequence[str] = ()
     reads_labels = True  # of every image of the batch; if not, images that are unlabelled may come with the rest
     compares_classes = False  # reads the teacher's scores class by class, so that both must have the same classes
+    compared: Sequence[str] = ()  # what meets what, in words, for the report before training; set by build()
+    unpaired: Sequence[str] = ()  # levels that are left out
 
     def __init__(self, loss_weight: float = 1.0, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
@@ -104,3 +106,5 @@ class HeadMethod(DistillMethod):
     def build(self, student: Records, teacher: Records) -> None:
         for reader in self.readers:
             reader.build(student, teacher)
+        self.compared = [reader.compared() for reader in self.readers]
+        self.unpaired = [line for reader in self.readers if (line := reader.unpaired())]

@@ -57,6 +57,8 @@ class Chen2017(DistillMethod):
     def build(self, student: Records, teacher: Records) -> None:
         for part in self.parts.values():
             part.build(student, teacher)
+        self.compared, self.unpaired = ([f'{name}: {line}' for name, part in self.parts.items()
+                                         for line in getattr(part, kind)] for kind in ('compared', 'unpaired'))
 
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}

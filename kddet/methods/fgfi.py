@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kddet.adapters import build_adapter
 from kddet.heads.priors import LevelPriors
-from kddet.levels import pair_levels
+from kddet.levels import describe_levels, pair_levels
 from kddet.losses import imitation_loss
 from kddet.masks import SCOPES, AnchorSides, Masks, anchor_sides, near_objects
 from kddet.recorder import Records
@@ -83,6 +83,8 @@ class FineGrainedImitation(DistillMethod):
         self.adapters = ModuleList(
             build_adapter(self.adapter_cfg, student_maps[s], teacher_maps[t], f'{where}, level {s}')
             for s, t in self.pairs)
+        self.compared, self.unpaired = describe_levels((self.tap, self.teacher_tap), student_maps, teacher_maps,
+                                                       self.pairs, self.adapters)
 
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
         student_maps, teacher_maps = student.pyramid(self.tap), teacher.pyramid(self.teacher_tap)

@@ -22,6 +22,7 @@ from kddet.labelenc.autoencoder import HEADS, NECK, check_encodings, check_neck
 from kddet.labelenc.distance import LabelAdapter, encoding_distance
 from kddet.labelenc.encoder import LabelEncoder
 from kddet.labelenc.maps import present_label_map
+from kddet.levels import describe_levels
 from kddet.probe import probe
 from kddet.recorder import Records
 from kddet.registry import MODELS
@@ -86,7 +87,11 @@ class LabelEnc(DistillMethod):
         self._frozen = Unregistered(nn.Sequential(encoder, neck).eval().requires_grad_(False))
 
     def build(self, student: Records, teacher: Records) -> None:
-        self.adapter = LabelAdapter(student.pyramid(NECK)[0].shape[1])
+        levels = student.pyramid(NECK)
+        self.adapter = LabelAdapter(levels[0].shape[1])
+        self.compared, _ = describe_levels((NECK, 'encodings of the labels'), levels, levels,
+                                           [(index, index) for index in range(len(levels))],
+                                           [self.adapter] * len(levels))
 
     def init_student(self, student: Any) -> None:
         """Load the shared heads and the encoder's neck into the student, unless ``initialise`` is off.
