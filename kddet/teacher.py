@@ -67,14 +67,15 @@ class FrozenTeacher(nn.Module):
         self.input_scale = float(input_scale)
         self.detector = revert_sync_batchnorm(build_detector(load_config(config)))
         self.checkpoint_hash: str | None = None
+        self.coverage: str | None = None  # of its weights by the checkpoint, in words
         if checkpoint is None:
             print_log('teacher: no checkpoint given, its weights are random', 'current', level=30)
         else:
             file = local_copy(checkpoint)
             weights = student_weights(load_checkpoint(file, trust=trust_checkpoint))
-            line = load_weights(self.detector, weights, name=f'teacher {checkpoint}', strict=strict)
+            self.coverage = load_weights(self.detector, weights, name=f'teacher {checkpoint}', strict=strict)
             self.checkpoint_hash = file_hash(file) if '://' not in file else None
-            print_log(f'{line}; sha256 {self.checkpoint_hash}', 'current')
+            print_log(f'{self.coverage}; sha256 {self.checkpoint_hash}', 'current')
         self.requires_grad_(False)
         if channels_last:
             self.detector.to(memory_format=torch.channels_last)
@@ -241,8 +242,8 @@ class _Renormalise(nn.Module):
     @classmethod
     def between(cls, student: nn.Module, teacher: nn.Module) -> _Renormalise | None:
         """None where both see the same input, so that the teacher gets the very same tensor."""
-        student_mean, student_std, student_order = _statistics(student)
-        teacher_mean, teacher_std, teacher_order = _statistics(teacher)
+        student_mean, student_std, student_order = pixel_statistics(student)
+        teacher_mean, teacher_std, teacher_order = pixel_statistics(teacher)
         flip = student_order != teacher_order
         if flip:  # to the teacher's order of channels, which comes first
             student_mean, student_std = student_mean.flip(0), student_std.flip(0)
@@ -266,7 +267,7 @@ def _pad_value(preprocessor: nn.Module) -> float:
     return float(getattr(preprocessor, 'pad_value', 0))
 
 
-def _statistics(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
+def pixel_statistics(preprocessor: nn.Module) -> tuple[Tensor, Tensor, bool]:
     """Mean and std of pixels as ``(3, 1, 1)``, and whether the loader's order of channels is reversed."""
     mean = getattr(preprocessor, 'mean', torch.zeros(1, 1, 1)).float().expand(3, 1, 1)
     std = getattr(preprocessor, 'std', torch.ones(1, 1, 1)).float().expand(3, 1, 1)

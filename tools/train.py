@@ -1,19 +1,22 @@
 """Train a detector, plain or distilled, with the flags of MMDet's own tools/train.py."""
 import argparse
+import tempfile
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from kddet.checkpoint import check_checkpoint
 from kddet.classes import check_config_classes, resolve_class_map
 from kddet.cli import add_host_arguments, main_guard, work_dir_of
-from kddet.config import load_config, write_config
+from kddet.config import is_distillation, load_config, write_config
 from kddet.launch import check_strategy, launch_on_cpu
 from kddet.methods import NAMES
 from kddet.overlay import overlay, watch_terms
+from kddet.preflight import preflight
 from kddet.unlabelled import check_unlabelled_data
 
 OVERLAY = ('teacher', 'teacher_checkpoint', 'class_map', 'method_options')
@@ -31,6 +34,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--method-options', nargs='+', action=DictAction, default={},
                         help='settings of the methods: fgfi.loss_weight=0.02')
     parser.add_argument('--dump-config', metavar='FILE', help='write the config that would be trained, and leave')
+    parser.add_argument('--dry-run', action='store_true', help='report on the distillation that would be trained, and '
+                        'leave: exit code 1 where a line of the report says stop')
+    parser.add_argument('--preflight-images', type=int, default=50, metavar='N', help='validation images on which '
+                        'the teacher is measured before the first step; 0 leaves it out (default: %(default)s)')
+    parser.add_argument('--min-teacher-map', type=float, default=0.01, metavar='MAP', help='mAP of the teacher on '
+                        'them, 0 to 1, below which the run stops (default: %(default)s)')
     parser.add_argument('--amp', action='store_true', help='train in automatic mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
     parser.add_argument('--resume', nargs='?', const='auto',
@@ -50,6 +59,12 @@ def training_config(args: argparse.Namespace) -> Config:
     elif given := [name for name in OVERLAY if getattr(args, name)]:
         raise ValueError(f'--{given[0].replace("_", "-")} is given without --method, which says how to distil; there '
                          f'are {", ".join(NAMES)}')
+    if args.preflight_images < 0 or not 0 <= args.min_teacher_map <= 1:
+        raise ValueError(f'--preflight-images {args.preflight_images} must be 0 or more, --min-teacher-map '
+                         f'{args.min_teacher_map} 0 to 1')
+    if args.dry_run and not is_distillation(cfg):
+        raise ValueError(f'--dry-run reports on a distillation, and {args.config} is the config of a plain detector; '
+                         'say how to distil it with --method')
     cfg.work_dir = work_dir_of(args, cfg)
     if args.amp:
         if not torch.cuda.is_available():
@@ -87,8 +102,26 @@ def main() -> None:
         print(f'wrote {args.dump_config}; train it with: tools/train.py {args.dump_config}')
         return
     launch_on_cpu(cfg)
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if args.dry_run:
+        with tempfile.TemporaryDirectory() as folder:  # the work dir stays as it is, and no service hears of a run
+            cfg.update(work_dir=folder, visualizer=None, log_level='ERROR')
+            report(build_runner(cfg), args)
+        return
+    runner = build_runner(cfg)
+    if is_distillation(cfg):
+        report(runner, args)
     runner.train()
+
+
+def build_runner(cfg: Config) -> Runner:
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def report(runner: Runner, args: argparse.Namespace) -> None:
+    found = preflight(runner, images=args.preflight_images, min_teacher_map=args.min_teacher_map)
+    if args.dry_run and is_main_process():
+        print(found)
+    found.check()
 
 
 if __name__ == '__main__':

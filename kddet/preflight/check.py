@@ -1,0 +1,61 @@
+"""The report of a Runner that is built and has not begun."""
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.dist import broadcast_object_list
+from mmengine.model import is_model_wrapper
+
+from kddet.distiller import Distiller
+from kddet.student_wrapper import random_state_kept
+from kddet.teacher_accuracy import CACHE
+
+from .accuracy import accuracy_line
+from .methods import heads_line, method_line
+from .report import OK, Line, Report
+from .schedule import batch_line
+from .teacher import classes_line, input_lines, weights_line
+
+
+def preflight(runner: Any, *, images: int = 50, min_teacher_map: float = 0.01, cache: str | None = CACHE) -> Report:
+    """Say what a run is about to do, in its log; change nothing about it.
+
+    Args:
+        runner: MMEngine's, built from a distillation config, before ``train()``.
+        images: of the validation data, on which the teacher is measured; 0 leaves it out.
+        min_teacher_map: below it the verdict is ``stop``.
+        cache: folder of teachers' accuracies.
+
+    Returns:
+        The report, the same on all processes.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    with random_state_kept():
+        lines = [*_teacher(runner.cfg, model, images, min_teacher_map, cache),
+                 *(method_line(name, method, model.student) for name, method in model.methods.items()),
+                 batch_line(runner.cfg)]
+    reports = [Report(_title(model), lines)]
+    broadcast_object_list(reports)
+    runner.logger.info('\n%s', reports[0])
+    return reports[0]
+
+
+def _teacher(cfg: Any, model: Any, images: int, least: float, cache: str | None) -> list[Line]:
+    if not isinstance(model, Distiller):
+        return []
+    if model.teacher is None:
+        return [Line('teacher', OK, 'none, no method reads one'), heads_line(model)]
+    compared = any(method.compares_classes for method in model.methods.values())
+    return [weights_line(model.teacher), accuracy_line(cfg, model, images, least, cache), classes_line(cfg, compared),
+            *input_lines(cfg, model.data_preprocessor, model.teacher), heads_line(model)]
+
+
+def _title(model: Any) -> str:
+    teacher = getattr(model, 'teacher', None)
+    source = '' if teacher is None else f' from {_named(teacher.detector)}'
+    return f'{_named(model.student)} learns{source} by {", ".join(model.methods)}'
+
+
+def _named(detector: Any) -> str:
+    millions = sum(parameter.numel() for parameter in detector.parameters()) / 1e6
+    return f'{type(detector).__name__} ({millions:.3g} M parameters)'
