@@ -29,7 +29,7 @@ def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False
     Args:
         path: a file, an ``http(s)://`` URL, or any other that MMEngine's loaders know (``s3://``, ``torchvision://``
             ...); the latter are loaded by MMEngine, whose safety they have.
-        mmap: leave the tensors on disk until they are read, for a look at the file.
+        mmap: leave the tensors on disk until they are read, for a look at the file; files of torch before 1.6 are read.
         trust: unpickle arbitrary objects, which runs code from the file; only for files whose origin is known.
 
     Raises:
@@ -79,7 +79,7 @@ def local_copy(path: str | Path) -> str:
 
 def _load_local(path: str, trust: bool, mmap: bool) -> Any:
     if trust or TORCH_HAS_ALLOW_LIST:
-        return torch.load(path, map_location='cpu', weights_only=not trust, mmap=mmap)
+        return torch.load(path, map_location='cpu', weights_only=not trust, mmap=mmap and zipfile.is_zipfile(path))
     return torch.load(path, map_location='cpu', weights_only=False, pickle_module=restricted_pickle)
 
 
@@ -96,7 +96,7 @@ def check_checkpoint(path: str) -> str:
     path = local_copy(path)
     if '://' in path:
         return path
-    checkpoint = load_checkpoint(path, mmap=zipfile.is_zipfile(path))
+    checkpoint = load_checkpoint(path, mmap=True)
     if 'config' in (checkpoint.get('meta') or {}):
         raise ValueError(f"checkpoint {path!r} is refused: its meta holds a 'config', which MMEngine would execute; "
                          'MMEngine itself writes none')

@@ -183,3 +183,9 @@ def test_keys_of_old_versions_and_a_stored_preprocessor_are_covered():
                           for key, value in detector.state_dict().items())
     weights['data_preprocessor.mean'] = torch.zeros(3)
     load_weights(detector, weights, name='an old file')
+
+
+def test_files_of_old_torch_can_be_looked_at(tmp_path):
+    torch.save(dict(meta=dict(CLASSES=('a',)), state_dict=dict(a=torch.ones(2))), tmp_path / 'old.pth',
+               _use_new_zipfile_serialization=False)
+    assert load_checkpoint(tmp_path / 'old.pth', mmap=True)['meta']['CLASSES'] == ('a',)
