@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, master_only
+from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
@@ -61,6 +63,7 @@ def teacher_accuracy(cfg: Config, *, images: int | None = None, model: Any = Non
     broadcast_object_list(known)
     if known[0] is not None:
         return known[0]
+    print_log(f'the teacher is measured on {images or "all"} validation images', 'current')
     teacher, preprocessor = _built(cfg) if model is None else (model.teacher, model.data_preprocessor)
     if data is not None:
         found = replace(evaluate(teacher.detector, data, images=images), where=OWN_DATA)
@@ -155,12 +158,18 @@ def _digest(text: str) -> str:
 def _read(file: Path | None) -> Evaluation | None:
     if file is None or not file.is_file():
         return None
-    return Evaluation(**json.loads(file.read_text())['evaluation'])
+    try:
+        return Evaluation(**json.loads(file.read_text())['evaluation'])
+    except (ValueError, KeyError, TypeError):  # of another version, or by another hand
+        return None
 
 
 @master_only
 def _write(file: Path, found: Evaluation, settings: dict) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile('w', dir=file.parent, prefix='.teacher', delete=False) as temporary:
-        json.dump(dict(checkpoint=str(settings['checkpoint']), evaluation=asdict(found)), temporary, indent=2)
-    os.replace(temporary.name, file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile('w', dir=file.parent, prefix='.teacher', delete=False) as temporary:
+            json.dump(dict(checkpoint=str(settings['checkpoint']), evaluation=asdict(found)), temporary, indent=2)
+        os.replace(temporary.name, file)
+    except OSError as error:  # measured again the next time
+        print_log(f'the accuracy of the teacher cannot be kept in {file}: {error}', 'current', level=logging.WARNING)

@@ -12,7 +12,7 @@ from kddet.teacher_accuracy import CACHE
 
 from .accuracy import accuracy_line
 from .methods import heads_line, method_line
-from .report import OK, Line, Report
+from .report import NOTE, OK, Line, Report
 from .schedule import batch_line
 from .teacher import classes_line, input_lines, weights_line
 
@@ -30,6 +30,8 @@ def preflight(runner: Any, *, images: int = 50, min_teacher_map: float = 0.01, c
         The report, the same on all processes.
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if not hasattr(model, 'student'):  # a FlexibleRunner's strategy builds it when it trains
+        return Report('', [Line('model', NOTE, 'not built before the training begins, nothing is reported')])
     with random_state_kept():
         lines = [*_teacher(runner.cfg, model, images, min_teacher_map, cache),
                  *(method_line(name, method, model.student) for name, method in model.methods.items()),

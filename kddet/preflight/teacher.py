@@ -80,7 +80,8 @@ def _tested_at(cfg: Config) -> Any:
     """The ``scale`` of the first transform of the validation pipeline that has one."""
     for source in data_sources((cfg.get('val_dataloader') or Config()).get('dataset', {})):
         for transform in source.get('pipeline') or ():
-            if isinstance(scale := transform.get('scale'), (tuple, list)) and len(scale) == 2:
+            scale = transform.get('scale') if isinstance(transform, dict) else None
+            if isinstance(scale, (tuple, list)) and len(scale) == 2:
                 return tuple(scale)
     return None
 

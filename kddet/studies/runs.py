@@ -95,7 +95,8 @@ class Run:
     def command(self) -> list[str]:
         """What to run in the child process."""
         return [sys.executable, str(REPOSITORY / 'tools/train.py'), str(self.config_file),
-                '--work-dir', str(self.work_dir), '--resume', '--preflight-images', '0']  # a study measures its teachers
+                '--work-dir', str(self.work_dir), '--resume',
+                '--preflight-images', '0']  # a study measures its teachers itself
 
     def finish(self, peak_memory: int) -> None:
         """Write ``result.json`` of a run that has ended well.

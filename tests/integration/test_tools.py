@@ -49,6 +49,33 @@ def test_train_writes_a_student_checkpoint(trained):
     assert 'backbone.conv1.weight' in saved['state_dict'] and saved['meta']['epoch'] == 2
 
 
+def test_a_dry_run_says_go_or_stop_and_leaves_the_work_dir_alone(run, tmp_path, trained):
+    run('make_digits.py', '--train', '64', '--val', '16')
+    out = run('train.py', ROOT / 'configs/quick/fgfi_quick.py', '--dry-run')
+    assert re.search(r'^  go: \d note, \d ok$', out, re.M) and 'note  teacher        no checkpoint' in out
+    assert 'neck, strides 4, 8, 16, 32: 32 to 32 channels, 3x3 convolution' in out
+    untrained = ('train.py', trained[0], '--min-teacher-map', '0.01', '--work-dir', 'w')
+    error = run(*untrained, '--dry-run', code=1)
+    assert 'error: accuracy: the teacher has mAP 0.000 on 4 of 4 images' in error and 'Traceback' not in error
+    assert not (tmp_path / 'w').exists()
+    assert 'accuracy: the teacher has mAP 0.000' in run(*untrained, code=1)
+    assert not list((tmp_path / 'w').glob('*.pth'))
+    log = next((tmp_path / 'w').glob('*/*.log')).read_text()
+    assert re.search(r'^  stop  accuracy ', log, re.M) and 'Epoch(train)' not in log
+    assert len(list((tmp_path / 'work_dirs/.cache').glob('teacher-*.json'))) == 1
+
+
+def test_every_process_gets_the_verdict(repository, tmp_path, trained):
+    done = subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', '2', '--master-port', '29533',
+         str(repository / 'tools/train.py'), str(trained[0]), '--launcher', 'pytorch', '--dry-run', '--cfg-options',
+         'env_cfg.dist_cfg.backend=gloo'], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and done.stdout.count('pre-flight: ') == 1
+    assert re.search(r'^  stop  accuracy +the teacher has mAP 0.000 on 4 of 4', done.stdout, re.M)
+    assert '8 images a step (4 on each of 2 processes)' in done.stdout
+    assert done.stderr.count('error: accuracy: ') == 2
+
+
 def test_one_argument_distils_a_plain_config(plain_config, teacher_files, run, tmp_path):
     """And the config that it writes trains the same, from anywhere."""
     cfg = copy.deepcopy(plain_config)
@@ -136,6 +163,8 @@ def test_export_of_something_else_writes_nothing(run, tmp_path, trained):
     ('train.py', ['nothing.py'], "config 'nothing.py' does not exist"),
     ('test.py', ['nothing.py', 'nothing.pth'], "checkpoint 'nothing.pth' does not exist"),
     ('train.py', ['CONFIG', '--resume', 'nothing.pth'], "checkpoint 'nothing.pth' does not exist"),
+    ('train.py', ['CONFIG', '--preflight-images', '-1'], '--preflight-images -1 must be 0 or more'),
+    ('train.py', [ROOT / 'configs/digits/fcos_r18-half_fpn_16e_digits.py', '--dry-run'], 'config of a plain detector'),
     ('train.py', ['CONFIG', '--cfg-options', 'model.teacher.checkpoint=gone.pth'], "'gone.pth' does not exist"),
     ('train.py', ['CONFIG', '--cfg-options', 'model.methods.hint.tap=neck.fpn_conv'], 'near matches: neck.fpn_convs'),
     ('train.py', ['CONFIG', '--cfg-options', 'model.methods.hint.loss_weight=-1'], 'must be 0 or more'),

@@ -1,0 +1,85 @@
+"""The report of a Runner, and that it changes nothing about the run."""
+import copy
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.runner import Runner
+
+from kddet import MODELS, Distiller, DistillMethod
+from kddet.preflight import preflight
+
+
+@MODELS.register_module(force=True)
+class Alone(DistillMethod):
+    """Reads no teacher."""
+    student_taps = ('neck',)
+
+    def forward(self, student, teacher, samples):
+        return dict(loss=student.pyramid('neck')[0].mean()**2)
+
+
+def build(cfg, work_dir, **changes):
+    cfg = copy.deepcopy(cfg)
+    cfg.merge_from_dict(dict(changes, work_dir=str(work_dir), experiment_name=f'{work_dir.parent.name}{work_dir.name}'))
+    cfg.visualizer.name = cfg.experiment_name
+    # random numbers of NumPy and Python, drawn for every picture
+    cfg.train_dataloader.dataset.pipeline.insert(3, dict(type='mmdet.PhotoMetricDistortion'))
+    return Runner.from_cfg(cfg)
+
+
+def random_states():
+    return torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate()
+
+
+def topics(report):
+    return {line.topic: line.verdict for line in report.lines}
+
+
+def test_random_numbers_weights_and_modes_stay_what_they_are(distilled_config, tmp_path):
+    runner = build(distilled_config, tmp_path / 'work')
+    model = runner.model.train()
+    model.student.backbone.eval()
+    before, weights = random_states(), copy.deepcopy(model.state_dict())
+    modes = [module.training for module in model.modules()]
+    report = preflight(runner, images=2, cache=str(tmp_path / 'cache'))
+    assert random_states() == before and [module.training for module in model.modules()] == modes
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not any(module._forward_hooks for module in [*model.modules(), *model.teacher.modules()])
+    assert topics(report) == dict(teacher='ok', accuracy='stop', classes='ok', input='ok', heads='ok', hint='ok',
+                                  batch='note')
+
+
+@pytest.mark.slow
+def test_weight_0_is_the_plain_detector_with_the_report_on(plain_config, distilled_config, tmp_path):
+    """Losses, weights, and every random number up to the end."""
+    seen = []
+    for name, cfg, changes in (('plain', plain_config, {}),
+                               ('distilled', distilled_config, {'model.methods.hint.loss_weight': 0})):
+        runner = build(cfg, tmp_path / name, **changes)
+        if name == 'distilled':
+            preflight(runner, images=2, cache=None)
+        losses = []
+        student = getattr(runner.model, 'student', runner.model)
+        student.bbox_head.register_forward_pre_hook(lambda *_, losses=losses: losses.append(random_states()))
+        runner.train()
+        seen.append((losses, random_states(), student.state_dict()))
+    assert seen[0][:2] == seen[1][:2] and len(seen[0][0]) == 4 + 2
+    assert all(torch.equal(value, seen[1][2][key]) for key, value in seen[0][2].items())
+
+
+def test_a_method_without_a_teacher_and_the_log(plain_config):
+    model = Distiller(plain_config.model, methods=dict(alone=dict(type='kddet.Alone')))
+    cfg = copy.deepcopy(plain_config)
+    cfg.model = ConfigDict(type='kddet.Distiller')
+    logged = []
+    logger = SimpleNamespace(info=lambda text, *values: logged.append(text % values))
+    report = preflight(SimpleNamespace(model=model, cfg=cfg, logger=logger))
+    assert topics(report) == dict(teacher='ok', heads='ok', alone='ok', batch='note')
+    (line,) = [line for line in report.lines if line.topic == 'alone']
+    assert line.details == ['reads neck of the student'] and report.title.endswith('learns by alone')
+    assert logged == [f'\n{report}']
