@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -21,6 +20,7 @@ import torch
 from mmengine.config import Config
 
 from kddet.checkpoint import file_hash, load_checkpoint
+from kddet.run_log import log_entries
 
 REPOSITORY = Path(__file__).parents[2]
 MEASURES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
@@ -71,7 +71,8 @@ class Run:
         """Share of the training that is done, 0 to 1."""
         if self.finished:
             return 1.0
-        done = [entry[self.unit] for entry in self.log() if self.unit in entry] if self._config_is_ours() else []
+        entries = log_entries(self.work_dir) if self._config_is_ours() else []
+        done = [entry[self.unit] for entry in entries if self.unit in entry]
         return max(done, default=0) / (self.length + 1)
 
     def start(self, threads: int, gpu: str | None = None) -> subprocess.Popen:
@@ -116,7 +117,7 @@ class Run:
 
     def figures(self, peak_memory: int) -> dict:
         """What was measured, from the log."""
-        entries = list(self.log())
+        entries = log_entries(self.work_dir)
         measured = self._evaluations()
         times = sorted((entry['iter'], entry['time']) for entry in entries if 'iter' in entry and 'time' in entry)
         starts = [0, *(step for step, _ in times)]
@@ -126,23 +127,11 @@ class Run:
             seconds=round(sum(time * (step - start) for start, (step, time) in zip(starts, times)), 1),
             peak_memory=int(max((entry.get('memory', 0) for entry in entries), default=0)) or peak_memory)
 
-    def log(self) -> Iterator[dict]:
-        """Entries of MMEngine's json log, those of a later start in place of an earlier one's."""
-        entries: dict = {}
-        for path in sorted(self.work_dir.glob('*/vis_data/scalars.json')):
-            for line in path.read_text().splitlines():
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:  # a line cut by a kill
-                    continue
-                entries[('iter' in entry, entry.get('step'))] = entry
-        yield from entries.values()
-
     def _evaluations(self) -> dict[int, dict]:
         """COCO's measures after each epoch or iteration that was evaluated; 0 where nothing at all was detected."""
         return {entry['step']: dict.fromkeys(MEASURES, 0.0) | {
             key.removeprefix('coco/bbox_'): value for key, value in entry.items() if key.startswith('coco/bbox_mAP')
-            and not key.endswith('copypaste')} for entry in self.log() if 'iter' not in entry}
+            and not key.endswith('copypaste')} for entry in log_entries(self.work_dir) if 'iter' not in entry}
 
     def _mend(self) -> None:
         """After a kill: drop a checkpoint that is cut short, and a last one whose evaluation never ended.

@@ -1,0 +1,7 @@
+"""Pictures of what a method sees, what detectors find, and how a run went."""
+from .comparison import Panel, compare_picture
+from .curves import curve_names, draw_curves
+from .encodings import draw_encodings
+from .masks import draw_masks, mask_titles
+
+__all__ = ['Panel', 'compare_picture', 'curve_names', 'draw_curves', 'draw_encodings', 'draw_masks', 'mask_titles']
