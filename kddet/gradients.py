@@ -1,7 +1,8 @@
 """Whether a loss can change any parameter of the student at all: read off the autograd graph, nothing is computed."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -19,13 +20,15 @@ def reaches(loss: Tensor, parameters: Iterable[nn.Parameter]) -> bool:
         (True, False)
     """
     wanted = {id(parameter) for parameter in parameters}
+    return any(id(getattr(node, 'variable', None)) in wanted or REENTRANT in node.name() for node in nodes_of(loss))
+
+
+def nodes_of(loss: Tensor) -> Iterator[Any]:
+    """The nodes of the autograd graph behind a loss, each once; those of parameters have a ``variable``."""
     waiting, seen = [loss.grad_fn], set()
     while waiting:
         node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if id(getattr(node, 'variable', None)) in wanted or REENTRANT in node.name():
-            return True
-        waiting += [parent for parent, _ in node.next_functions]
-    return False
+        if node is not None and node not in seen:
+            seen.add(node)
+            yield node
+            waiting += [parent for parent, _ in node.next_functions]

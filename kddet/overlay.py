@@ -15,6 +15,7 @@ from kddet.optim import student_constructor
 from kddet.registry import MODELS
 
 WATCH = 'kddet.TermWatchHook'
+DIAGNOSTICS = 'kddet.MethodDiagnosticsHook'
 
 
 def distillation_config(student: Config, *, teacher: dict | None, methods: dict) -> Config:
@@ -89,6 +90,23 @@ def watch_terms(cfg: Config) -> None:
     hooks = cfg.get('custom_hooks') or []
     if is_distillation(cfg) and not any(type_name(hook.get('type')) == WATCH for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type=WATCH)]
+
+
+def diagnose_methods(cfg: Config, interval: int) -> None:
+    """Add a :class:`kddet.MethodDiagnosticsHook` to a distillation config, or give its own another interval.
+
+    Raises:
+        ValueError: the config has no methods, or the interval is not at least one iteration.
+    """
+    if not is_distillation(cfg):
+        raise ValueError(f'method diagnostics look at the terms of methods, and the model of the config is a plain '
+                         f'{cfg.model.get("type")}; add --method, or leave --method-diagnostics out')
+    if interval < 1:
+        raise ValueError(f'method diagnostics every {interval} iterations: give 1 or more')
+    hooks = cfg.get('custom_hooks') or []
+    own = next((hook for hook in hooks if hook.get('type') == DIAGNOSTICS), None)
+    cfg.custom_hooks = [*(hook for hook in hooks if hook is not own), dict(own or dict(type=DIAGNOSTICS),
+                                                                           interval=interval)]
 
 
 def _check_known(name: str, names: Iterable[str], what: str) -> None:

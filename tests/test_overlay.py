@@ -11,7 +11,7 @@ from kddet.cli import work_dir_of
 from kddet.config import is_distillation, load_config, student_config
 from kddet.methods import NAMES
 from kddet.optim import StudentOptimWrapperConstructor
-from kddet.overlay import overlay, watch_terms
+from kddet.overlay import DIAGNOSTICS, diagnose_methods, overlay, watch_terms
 
 TEACHER = dict(teacher='t.py', teacher_checkpoint='t.pth')
 
@@ -174,3 +174,17 @@ def test_work_dirs_of_methods_lie_beside_the_plain_ones():
                            dict(work_dir=own) if own else {})
     assert at() == 'work_dirs/b' and at(['hint', 'adl']) == 'work_dirs/hint+adl_b'
     assert at(own='x/y/') == 'x/y/' and at(['hint'], own='x/y/') == 'x/y_hint' and at(['hint'], 'w', 'x') == 'w'
+
+
+def test_diagnostics_are_added_once_to_a_config_with_methods(plain_config, distilled_config):
+    cfg = copy.deepcopy(distilled_config)
+    cfg.custom_hooks = [dict(type='EMAHook'), dict(type=DIAGNOSTICS, allowed=(0.1, 1))]
+    for interval in (20, 5):
+        diagnose_methods(cfg, interval)
+    assert [dict(hook) for hook in cfg.custom_hooks] == [
+        dict(type='EMAHook'), dict(type=DIAGNOSTICS, allowed=(0.1, 1), interval=5)]
+    assert [hook['type'] for hook in student_config(cfg).custom_hooks] == ['EMAHook']
+    with pytest.raises(ValueError, match='every 0 iterations: give 1 or more'):
+        diagnose_methods(cfg, 0)
+    with pytest.raises(ValueError, match='the model of the config is a plain RetinaNet; add --method'):
+        diagnose_methods(copy.deepcopy(plain_config), 5)

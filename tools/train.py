@@ -15,7 +15,7 @@ from kddet.cli import add_host_arguments, main_guard, work_dir_of
 from kddet.config import is_distillation, load_config, write_config
 from kddet.launch import check_strategy, launch_on_cpu
 from kddet.methods import NAMES
-from kddet.overlay import overlay, watch_terms
+from kddet.overlay import diagnose_methods, overlay, watch_terms
 from kddet.preflight import preflight
 from kddet.unlabelled import check_unlabelled_data
 
@@ -33,6 +33,8 @@ def parse_args() -> argparse.Namespace:
                         'have by name, and leave the others out')
     parser.add_argument('--method-options', nargs='+', action=DictAction, default={},
                         help='settings of the methods: fgfi.loss_weight=0.02')
+    parser.add_argument('--method-diagnostics', type=int, metavar='N', help='every N iterations, log how strong the '
+                        "gradient of each method's terms is beside the detection loss's, and their cosine")
     parser.add_argument('--dump-config', metavar='FILE', help='write the config that would be trained, and leave')
     parser.add_argument('--dry-run', action='store_true', help='report on the distillation that would be trained, and '
                         'leave: exit code 1 where a line of the report says stop')
@@ -65,6 +67,8 @@ def training_config(args: argparse.Namespace) -> Config:
     if args.dry_run and not is_distillation(cfg):
         raise ValueError(f'--dry-run reports on a distillation, and {args.config} is the config of a plain detector; '
                          'say how to distil it with --method')
+    if args.method_diagnostics is not None:
+        diagnose_methods(cfg, args.method_diagnostics)
     cfg.work_dir = work_dir_of(args, cfg)
     if args.amp:
         if not torch.cuda.is_available():

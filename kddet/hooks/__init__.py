@@ -1,5 +1,6 @@
 """MMEngine hooks."""
 from .loss_weight import LossWeightHook
+from .method_diagnostics import MethodDiagnosticsHook
 from .term_watch import TermWatchHook
 
-__all__ = ['LossWeightHook', 'TermWatchHook']
+__all__ = ['LossWeightHook', 'MethodDiagnosticsHook', 'TermWatchHook']

@@ -1,6 +1,7 @@
 """What a distillation method is: the taps it reads, the modules it trains, the losses it returns."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ class DistillMethod(BaseModule):
     student_taps: Sequence[str] = ()
     teacher_taps: Sequence[str] = ()
     reads_labels = True  # of every image of the batch; if not, images that are unlabelled may come with the rest
+    highest_weight = math.inf  # that loss_weight may have
     compares_classes = False  # reads the teacher's scores class by class, so that both must have the same classes
     compared: Sequence[str] = ()  # what meets what, in words, for the report before training; set by build()
     unpaired: Sequence[str] = ()  # levels that are left out
@@ -39,6 +41,19 @@ class DistillMethod(BaseModule):
     def weight(self) -> float:
         """The weight of this iteration: ``loss_weight`` times its schedule."""
         return self.loss_weight * self.schedule
+
+    @property
+    def risen(self) -> float:
+        """Share of its ``loss_weight`` that the method has in this iteration, by its schedule and its own warm-up."""
+        return self.schedule
+
+    def weighed_by(self, term: str) -> tuple[str, DistillMethod]:
+        """Whose ``loss_weight`` weighs a term, and its name in the config as a prefix; for messages.
+
+        Args:
+            term: a key of what :meth:`forward` returns.
+        """
+        return '', self
 
     @property
     def needs_teacher(self) -> bool:

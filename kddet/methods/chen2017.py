@@ -32,11 +32,12 @@ class Chen2017(DistillMethod):
 
     needs_teacher = True
     compares_classes = True
+    highest_weight = 1.0
 
     def __init__(self, hint: dict | None = dict(), cls: dict | None = dict(), reg: dict | None = dict(),
                  loss_weight: float = 1.0) -> None:
         super().__init__(loss_weight)
-        if loss_weight > 1:
+        if loss_weight > self.highest_weight:
             raise ValueError(f'loss_weight is {loss_weight} in Chen2017, it must be at most 1; a part has a '
                              'loss_weight of its own')
         given = dict(hint=hint, cls=cls, reg=reg)
@@ -66,6 +67,10 @@ class Chen2017(DistillMethod):
             terms = part(student, teacher, samples)
             losses |= {f'loss_{name}{key[4:]}': value * part.weight for key, value in terms.items()}
         return losses
+
+    def weighed_by(self, term: str) -> tuple[str, DistillMethod]:
+        name = next(name for name in self.parts if term.startswith(f'loss_{name}'))
+        return f'{name}.', self.parts[name]
 
     def student_factors(self, weight: float) -> dict[str, float]:
         factors: dict[str, float] = {}

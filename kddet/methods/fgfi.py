@@ -92,7 +92,11 @@ class FineGrainedImitation(DistillMethod):
         masks = self.masks([student_maps[s] for s, _ in self.pairs], samples)
         cells = reduce_mean(sum(mask.sum() for mask in masks).float())  # type: ignore[union-attr]
         loss = imitation_loss(adapted, [teacher_maps[t] for _, t in self.pairs], masks, avg_factor=cells.clamp(min=1))
-        return dict(loss=self._risen() * loss, cells=cells / len(samples))
+        return dict(loss=self._warm() * loss, cells=cells / len(samples))
+
+    @property
+    def risen(self) -> float:
+        return super().risen * self._warm()
 
     @torch.no_grad()
     def masks(self, maps: Sequence[Tensor], samples: list) -> Masks:
@@ -113,6 +117,6 @@ class FineGrainedImitation(DistillMethod):
         return near_objects(self._sides[key], sizes, boxes, threshold_factor=self.threshold_factor, scope=self.scope,
                             legacy=self.legacy)
 
-    def _risen(self) -> float:
+    def _warm(self) -> float:
         iteration = MessageHub.get_current_instance().get_info('iter') if self.warmup else None
         return 1.0 if iteration is None else min(1.0, iteration / self.warmup)

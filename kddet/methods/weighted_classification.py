@@ -42,13 +42,15 @@ class WeightedClassification(HeadMethod):
         loss_weight: 0 to 1.
     """
 
+    highest_weight = 1.0
+
     def __init__(self, mu: float = 0.5, background_weight: float = 1.5, temperature: float = 1.0,
                  heads: Sequence[str] | None = None, dense_normalizer: str = 'samples',
                  loss_weight: float = 1.0) -> None:
         super().__init__(heads, loss_weight)
         if not 0 <= mu <= 1:
             raise ValueError(f'mu is {mu}, it must be between 0 and 1')
-        if loss_weight > 1:
+        if loss_weight > self.highest_weight:
             raise ValueError(f'loss_weight is {loss_weight} in WeightedClassification, it must be at most 1: the hard '
                              "term's factor is 1 - loss_weight * (1 - mu)")
         if dense_normalizer not in NORMALIZERS:

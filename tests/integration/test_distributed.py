@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 from torch import multiprocessing
 
 from kddet import Distiller, LabelEncAutoencoder
+from kddet.diagnostics import TermWatch
 from kddet.testing import tiny_detector, toy_samples
 
 
@@ -50,6 +51,20 @@ def gradients(network, data):
     return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
 
 
+def watched(rank, folder):
+    """Gradients without and with diagnostics, and what they say."""
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+    network = MMDistributedDataParallel(model(method='FineGrainedImitation', family='atss'),
+                                        find_unused_parameters=False, broadcast_buffers=False)
+    plain = gradients(network, batch(True, rank))
+    network.zero_grad()
+    with TermWatch(network.module, scale=8.0) as watch:
+        found = gradients(network, batch(True, rank))
+    torch.save((plain, found, watch.reports), folder / f'{rank}.pth')
+    dist.destroy_process_group()
+
+
 def worker(rank, folder, *options):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
@@ -78,3 +93,14 @@ def test_gradients_are_equal_on_both_ranks_and_to_the_joint_batch(tmp_path, opti
     for name, value in joint.items():
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], value, rtol=2e-3, atol=1e-5, msg=lambda text, name=name: name + text)
+
+
+@pytest.mark.slow
+def test_diagnostics_look_at_the_batch_of_each_rank_and_leave_gradients_alone(tmp_path):
+    """The second rank has no boxes, so that its term is 0."""
+    multiprocessing.spawn(watched, (tmp_path,), nprocs=2)
+    for rank in range(2):
+        plain, found, (report,) = torch.load(tmp_path / f'{rank}.pth', weights_only=False)
+        assert plain.keys() == found.keys() and all(torch.equal(value, found[key]) for key, value in plain.items())
+        assert report.name == 'method' and report.agreement.shared > 50
+        assert (report.agreement.ratio > 0) == (rank == 0)
