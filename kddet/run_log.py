@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +57,19 @@ def read_log(work_dir: str | Path, name: str | None = None) -> Log:
         else:  # its step may count epochs in a run that has none
             _add(log.val, entry, epoch if log.by_epoch else max(iteration, entry['step']))
     return log
+
+
+def read_logs(work_dirs: Sequence[str | Path]) -> list[Log]:
+    """The scalars of several runs, called by what tells their folders apart.
+
+    Raises:
+        FileNotFoundError: as :func:`read_log`.
+    """
+    folders = [Path(work_dir).resolve() for work_dir in work_dirs]
+    if len({folder.name for folder in folders}) == len(folders):
+        return [read_log(folder) for folder in folders]
+    common = os.path.commonpath(folders)
+    return [read_log(folder, os.path.relpath(folder, common)) for folder in folders]
 
 
 def log_entries(work_dir: str | Path) -> list[dict]:

@@ -1,25 +1,39 @@
-"""Pictures of what a method sees.
+"""Pictures of what a method sees, of what detectors find, and of how runs went.
 
-masks: the cells that fine-grained imitation compares, level by level. labelenc: label maps, their encodings, and what
-the head makes of these.
+compare: ground truth, teacher and student beside each other. energy: where the features of teacher and student are
+strong, and where they differ. curves: mAP and every loss over training. masks: the cells that fine-grained imitation
+compares, level by level. labelenc: label maps, their encodings, and what the head makes of these.
 """
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mmcv
 import torch
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.config import Config, DictAction
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.runner import Runner
 
 import kddet
 from kddet.checkpoint import load_checkpoint, load_weights, state_dict_of
+from kddet.classes import config_classes, resolve_class_map
 from kddet.cli import main_guard
-from kddet.config import load_config, student_config
-from kddet.pictures import draw_encodings, draw_masks, mask_titles
+from kddet.config import is_distillation, load_config, student_config
+from kddet.features import compared_features, feature_methods
+from kddet.inference import TrainedDetector
+from kddet.pictures import (
+    Panel,
+    compare_picture,
+    draw_curves,
+    draw_encodings,
+    draw_energy,
+    draw_masks,
+    mask_titles,
+)
 from kddet.probe import probe
+from kddet.run_log import read_logs
+from kddet.validation import first_batch, given_pictures, validation_pictures
 
 IMITATION = 'kddet.FineGrainedImitation'
 
@@ -35,10 +49,26 @@ def parse_args() -> argparse.Namespace:
     labelenc.add_argument('config', help='of step 1, a kddet.LabelEncAutoencoder')
     labelenc.add_argument('checkpoint', help='of step 1')
     labelenc.add_argument('--score-thr', type=float, default=0.3, help='detections below are not drawn')
-    for own in (masks, labelenc):
+    compare = what.add_parser('compare', help='ground truth, teacher and student beside each other, with their boxes')
+    compare.add_argument('config', help='a distillation config, or that of the student')
+    compare.add_argument('checkpoint', help='of the student')
+    compare.add_argument('--teacher', metavar='CONFIG', help="of another teacher than the config's")
+    compare.add_argument('--teacher-checkpoint', metavar='FILE', help='its weights')
+    compare.add_argument('--images', nargs='+', metavar='FILE', help='pictures, in place of the first of the '
+                         'validation data; those that belong to it have their ground truth')
+    compare.add_argument('--score-thr', type=float, default=0.3, help='default: %(default)s')
+    energy = what.add_parser('energy', help='energy of features of teacher, adapted student, and their difference')
+    energy.add_argument('config', help='a distillation config with a method that compares features: hint, fgfi')
+    energy.add_argument('checkpoint', help='of the distilled run, with its adapters')
+    energy.add_argument('--method', help='which, where the config has several')
+    for own in (masks, labelenc, compare, energy):
         own.add_argument('--out', required=True, help='folder for the pictures')
-        own.add_argument('--number', type=int, default=4, help='of pictures, taken as one batch (default: %(default)s)')
+        own.add_argument('--number', type=int, default=4, help='of pictures of the validation data, from its beginning '
+                         '(default: %(default)s)')
         own.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+    curves = what.add_parser('curves', help='mAP and every loss over training, of one or more runs')
+    curves.add_argument('work_dirs', nargs='+', metavar='work_dir', help='of runs, whatever they were trained with')
+    curves.add_argument('--out', required=True, metavar='FILE.png', help='the picture')
     return parser.parse_args()
 
 
@@ -50,13 +80,6 @@ def read_config(args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     return cfg
-
-
-def first_batch(cfg: Config, detector: Any, number: int) -> dict:
-    """Validation pictures as the network gets them, padded as in training, with their boxes."""
-    loader = dict(cfg.val_dataloader, batch_size=number, num_workers=0, persistent_workers=False)
-    _annotate_first(loader['dataset'])
-    return detector.data_preprocessor(next(iter(Runner.build_dataloader(loader))), True)
 
 
 def imitation(cfg: Config, detector: torch.nn.Module, options: dict) -> kddet.FineGrainedImitation:
@@ -114,6 +137,68 @@ def labelenc(args: argparse.Namespace) -> None:
         print(f'wrote {path}')
 
 
+def compare(args: argparse.Namespace) -> None:
+    cfg = read_config(args)
+    detectors = dict(student=TrainedDetector(cfg, args.checkpoint))
+    teacher = (cfg.model.get('teacher') if is_distillation(cfg) else None) or {}
+    config, checkpoint = (args.teacher or teacher.get('config'), args.teacher_checkpoint or teacher.get('checkpoint'))
+    if config and checkpoint:
+        detectors = dict(teacher=TrainedDetector(load_config(config), checkpoint, pipeline_of=student_config(cfg),
+                                                 trust=teacher.get('trust_checkpoint', False)), **detectors)
+    elif args.teacher or args.teacher_checkpoint:
+        raise ValueError('--teacher and --teacher-checkpoint go together')
+    else:
+        print('no teacher with a checkpoint in the config, and no --teacher: it is left out')
+    plain = student_config(cfg)
+    for path, truth in given_pictures(plain, args.images) if args.images else validation_pictures(plain, args.number):
+        panels = [Panel(f'ground truth: {len(truth)}', truth, config_classes(plain))] if truth is not None else []
+        for name, detector in detectors.items():
+            found = detector.find(path, args.score_thr)
+            panels.append(Panel(f'{name}: {len(found)} above {args.score_thr:g}', found, detector.classes))
+        file = Path(args.out) / f'{Path(path).stem}.png'
+        image = mmcv.imread(path, channel_order='rgb')
+        mmcv.imwrite(mmcv.rgb2bgr(compare_picture(image, panels)), str(file))
+        print(f'wrote {file}')
+
+
+@torch.no_grad()
+def energy(args: argparse.Namespace) -> None:
+    cfg = read_config(args)
+    resolve_class_map(cfg)
+    if cfg.model.type != 'kddet.Distiller' or not cfg.model.get('teacher'):
+        raise ValueError(f'the model of {args.config} is a {cfg.model.type} without a teacher; give a distillation '
+                         'config, whose features are compared with a teacher\'s')
+    cfg.model.student.backbone.init_cfg = None
+    model = MODELS.build(cfg.model).eval()
+    method = chosen_method(feature_methods(model.methods), args.method)
+    print(load_weights(model, state_dict_of(load_checkpoint(args.checkpoint)), name=args.checkpoint,
+                       remedy='Give a checkpoint of the distilled run itself: an exported student has no adapters'))
+    data = first_batch(student_config(cfg), model, args.number)
+    features = compared_features(model, method, data['inputs'], data['data_samples'])
+    if features[0][0].dim() != 4:
+        raise ValueError(f'{args.method or "the method"} compares vectors, energy is drawn of maps')
+    for index, (path, image, sample) in enumerate(pictures(args.out, data)):
+        draw_energy(path, image, get_box_tensor(sample.gt_instances.bboxes),
+                    [(own[index], other[index]) for own, other in features],
+                    mask_titles([own for own, _ in features], image))
+        print(f'wrote {path}')
+
+
+def curves(args: argparse.Namespace) -> None:
+    if Path(args.out).suffix != '.png':
+        raise ValueError(f'--out {args.out}: the file for the curves ends in .png')
+    draw_curves(read_logs(args.work_dirs), Path(args.out))
+    print(f'wrote {args.out}')
+
+
+def chosen_method(methods: dict[str, Any], name: str | None) -> Any:
+    if not methods:
+        raise ValueError('no method of the config compares maps of features, as hint and fgfi do')
+    if name is None and len(methods) == 1 or name in methods:
+        return methods[name or next(iter(methods))]
+    raise ValueError(f'--method {name}: choose one of {", ".join(methods)}')
+
+
 def pictures(out: str, data: dict) -> Iterator[tuple[Path, torch.Tensor, Any]]:
     """A file to write, the network's input and the sample of each picture of a batch."""
     folder = Path(out)
@@ -122,19 +207,9 @@ def pictures(out: str, data: dict) -> Iterator[tuple[Path, torch.Tensor, Any]]:
         yield folder / f'{Path(sample.img_path).stem}.png', image, sample
 
 
-def _annotate_first(dataset: dict) -> None:
-    """Boxes in pixels of the network's input: validation pipelines load them after resizing, for the evaluator."""
-    while 'pipeline' not in dataset:
-        dataset = dataset['dataset']
-    steps = list(dataset['pipeline'])
-    annotations = [step for step in steps if step['type'] == 'LoadAnnotations']
-    rest = [step for step in steps if step['type'] != 'LoadAnnotations']
-    dataset['pipeline'] = [rest[0], *(annotations or [dict(type='LoadAnnotations', with_bbox=True)]), *rest[1:]]
-
-
 def main() -> None:
     args = parse_args()
-    dict(masks=masks, labelenc=labelenc)[args.what](args)
+    dict(masks=masks, labelenc=labelenc, compare=compare, energy=energy, curves=curves)[args.what](args)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,8 @@
 from .comparison import Panel, compare_picture
 from .curves import curve_names, draw_curves
 from .encodings import draw_encodings
+from .energy import draw_energy
 from .masks import draw_masks, mask_titles
 
-__all__ = ['Panel', 'compare_picture', 'curve_names', 'draw_curves', 'draw_encodings', 'draw_masks', 'mask_titles']
+__all__ = ['Panel', 'compare_picture', 'curve_names', 'draw_curves', 'draw_encodings', 'draw_energy', 'draw_masks',
+           'mask_titles']

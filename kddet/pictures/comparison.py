@@ -10,8 +10,8 @@ from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
 
 SIDES = 480, 960  # pixels that the longer side of a panel has at least, and at most
-TITLE, LETTERS = 34, 12  # pixels: height above a panel, size of letters at boxes
-_COLOURS = 'lime', 'yellow'  # of ground truth, of detections
+TITLE, LETTERS, LINE = 34, 12, 18  # pixels: height above a panel, letters at boxes, with what is around them
+COLOURS = 'lime', 'yellow'  # of ground truth, of detections
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class Panel:
 def compare_picture(image: np.ndarray, panels: Sequence[Panel]) -> np.ndarray:
     """The panels from left to right, large enough to be read: ground truth green, detections yellow.
 
+    Where boxes are many, the names of the weakest are left out.
+
     Args:
         image: ``(H, W, 3)`` uint8, RGB.
         panels: at least one.
@@ -49,23 +51,38 @@ def compare_picture(image: np.ndarray, panels: Sequence[Panel]) -> np.ndarray:
 
 
 def _drawn(image: np.ndarray, panel: Panel, scale: float) -> np.ndarray:
-    objects = panel.instances.cpu().numpy()
-    detected = 'scores' in objects
-    if detected:
-        objects = objects[np.argsort(objects.scores)]  # the best on top
     title = Visualizer(image=np.full((TITLE, image.shape[1], 3), 255, np.uint8))
     title.draw_texts(panel.title, np.array([6.0, 4.0]), font_sizes=18, colors='black')
-    canvas = Visualizer(image=image)
-    for index, box in enumerate(np.asarray(objects.bboxes, dtype=float).reshape(-1, 4) * scale):
-        for colour, width in (('black', 4), (_COLOURS[detected], 2)):
+    objects = panel.instances.cpu().numpy()
+    if detected := 'scores' in objects:
+        objects = objects[np.argsort(objects.scores)]  # the best on top
+    canvas, boxes = Visualizer(image=image), np.asarray(objects.bboxes, dtype=float).reshape(-1, 4) * scale
+    for box in boxes:
+        for colour, width in (('black', 4), (COLOURS[detected], 2)):
             canvas.draw_bboxes(box, edge_colors=colour, line_widths=width, alpha=1)
-        text = _name(panel.classes, int(objects.labels[index])) + (
-            f' {objects.scores[index]:.2f}' if detected else '')
-        left = max(0.0, min(box[0], image.shape[1] - 0.6 * LETTERS * len(text)))
-        canvas.draw_texts(text, np.array([left, max(box[1] - 3, 1.5 * LETTERS)]), font_sizes=LETTERS, colors='black',
-                          vertical_alignments='bottom',
-                          bboxes=dict(facecolor=_COLOURS[detected], alpha=0.85, pad=1, edgecolor='none'))
+    taken: list[tuple[float, float, float]] = []
+    for index in reversed(range(len(boxes))):
+        text = _name(panel.classes, int(objects.labels[index])) + (f' {objects.scores[index]:.2f}' if detected else '')
+        place = _place(boxes[index], 0.65 * LETTERS * len(text), image.shape, taken)
+        if place is None:
+            continue
+        canvas.draw_texts(text, place, font_sizes=LETTERS, colors='black', vertical_alignments='bottom',
+                          bboxes=dict(facecolor=COLOURS[detected], alpha=0.85, pad=1, edgecolor='none'))
     return np.concatenate([title.get_image(), canvas.get_image()])
+
+
+def _place(box: np.ndarray, width: float, shape: tuple, taken: list[tuple[float, float, float]]) -> np.ndarray | None:
+    """Left and bottom of a text above a box, further up or below it where another text is; None where all are."""
+    left = max(0.0, min(box[0], shape[1] - width))
+    lines = [max(box[1] - 3, LINE), *(box[1] - 3 - LINE * up for up in range(1, 4)),
+             *(box[3] + LINE * down for down in range(1, 5))]
+    free = (bottom for bottom in lines if LINE <= bottom <= shape[0] and not any(
+        abs(bottom - other) < LINE and left < end and start < left + width for start, end, other in taken))
+    bottom = next(free, None)
+    if bottom is None:
+        return None
+    taken.append((left, left + width, bottom))
+    return np.array([left, bottom])
 
 
 def _name(classes: Sequence[str] | None, label: int) -> str:

@@ -63,7 +63,11 @@ def _panel(panel: Any, name: str, logs: Sequence[Log]) -> None:
     panel.set_xlabel(unit, fontsize=8)
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.3)
-    if name.endswith('ratio'):
+    if evaluated:
+        panel.set_xlim(left=0)
+        panel.set_ylim(bottom=0)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+    elif name.endswith('ratio'):
         panel.set_yscale('log')
         panel.axhspan(0.01, 10, color='tab:green', alpha=0.08)
     elif name.endswith('cosine'):

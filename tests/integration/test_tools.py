@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from mmengine.registry import MODELS
@@ -240,6 +241,45 @@ def test_masks_are_drawn(trained, run, tmp_path):
     assert len(pictures) == 2 and all(f'wrote masks/{path.name}' in out for path in pictures)
     assert all(path.stat().st_size > 20_000 for path in pictures)
     assert 'at least 1' in run('visualize.py', 'masks', trained[0], '--out', 'masks', '--number', '0', code=2)
+
+
+def test_a_distilled_run_is_looked_at(trained, run, tmp_path):
+    """Ground truth, teacher and student beside each other; their features; the curves of the run."""
+    config, work_dir = trained
+    out = run('visualize.py', 'compare', config, work_dir / 'epoch_2.pth', '--out', 'beside', '--number', '2',
+              '--score-thr', '0.05')
+    pictures = sorted((tmp_path / 'beside').glob('*.png'))
+    assert len(pictures) == 2 and all(f'wrote beside/{path.name}' in out for path in pictures)
+    assert all(cv2.imread(str(path)).shape == (514, 3 * 480 + 12, 3) for path in pictures)
+    run('visualize.py', 'energy', config, work_dir / 'epoch_2.pth', '--out', 'energy', '--number', '1')
+    (energy,) = (tmp_path / 'energy').glob('*.png')
+    assert cv2.imread(str(energy)).shape[1] == 320 * 5  # the input and four levels
+    run('visualize.py', 'curves', work_dir, '--out', 'new/curves.png')
+    assert cv2.imread(str(tmp_path / 'new/curves.png')).shape[1] == 420 * 4
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['compare', 'CONFIG', 'CHECKPOINT', '--out', 'x', '--images', 'gone.jpg'], 'image gone.jpg does not exist'),
+    (['energy', 'CONFIG', 'CHECKPOINT', '--out', 'x', '--method', 'fgfi'], '--method fgfi: choose one of hint'),
+    (['curves', 'WORK_DIR', '--out', 'x.jpg'], 'the file for the curves ends in .png'),
+    (['curves', '.', '--out', 'x.png'], "no json log in"),
+])
+def test_what_cannot_be_looked_at_is_one_sentence(trained, run, arguments, message):
+    stands_for = dict(CONFIG=trained[0], CHECKPOINT=trained[1] / 'epoch_2.pth', WORK_DIR=trained[1])
+    error = run('visualize.py', *(stands_for.get(argument, argument) for argument in arguments), code=2)
+    assert message in error and 'Traceback' not in error
+
+
+def test_diagnostics_are_in_the_log_and_leave_the_training_as_it_is(trained, run, tmp_path):
+    out = run('train.py', trained[0], '--work-dir', 'work', '--method-diagnostics', '2')
+    assert len(re.findall(r'Diagnostics \[[24]\]  hint: .*gradient .* of the detection loss, cosine', out)) == 2
+    (log,) = (tmp_path / 'work').glob('*/vis_data/scalars.json')
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    found = [line for line in lines if 'diagnostics/hint_ratio' in line]
+    assert [line['step'] for line in found] == [2, 4]
+    assert all(line['diagnostics/hint_ratio'] > 0 and -1 <= line['diagnostics/hint_cosine'] <= 1 for line in found)
+    saved, again = (load_checkpoint(folder / 'epoch_2.pth')['state_dict'] for folder in (trained[1], tmp_path / 'work'))
+    assert all(torch.equal(value, again[key]) for key, value in saved.items())
 
 
 def test_a_teacher_of_eighty_classes_teaches_those_that_both_have(run, plain_config, tmp_path):

@@ -1,0 +1,38 @@
+"""What methods that compare features compare: the teacher's maps and the student's, adapted to them."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kddet.recorder import Recorder
+from kddet.rois import roi_taps
+from kddet.teacher import forward_to
+
+
+def feature_methods(methods: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a Distiller's methods that compare maps of features, by name; parts of a recipe as ``name.part``."""
+    found: dict[str, Any] = {}
+    for name, method in methods.items():
+        inside = {f'{name}.{part}': module for part, module in getattr(method, 'parts', {}).items()}
+        found |= {key: module for key, module in {name: method, **inside}.items()
+                  if hasattr(module, 'compared') and not roi_taps(module.student_taps)}
+    return found
+
+
+@torch.no_grad()
+def compared_features(model: Any, method: Any, inputs: Tensor, samples: list) -> list[tuple[Tensor, Tensor]]:
+    """The adapted student and the teacher, ``(N, C, H, W)`` each, level by level.
+
+    Args:
+        model: the Distiller in ``eval()``.
+        method: one of :func:`feature_methods`.
+        inputs: ``(N, 3, H, W)`` as the student's data preprocessor gives it.
+        samples: of the batch.
+    """
+    teacher = model.teacher.record(inputs, samples, method.teacher_taps)
+    with Recorder(model.student, method.student_taps, 'student') as student:
+        forward_to(model.student, inputs, student)
+    return method.compared(student, teacher)
