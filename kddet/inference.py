@@ -8,6 +8,7 @@ from mmcv.transforms import Compose
 from mmdet.apis import inference_detector
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.structures import InstanceData
 
@@ -35,7 +36,7 @@ class TrainedDetector:
         self.scope = plain.get('default_scope', 'mmdet')
         loaded = load_checkpoint(checkpoint, trust=trust)
         with DefaultScope.overwrite_default_scope(self.scope):
-            self.detector: Any = MODELS.build(plain.model).eval()
+            self.detector: Any = revert_sync_batchnorm(MODELS.build(plain.model)).eval()
         load_weights(self.detector, student_weights(loaded), name=checkpoint)
         self.detector.to('cuda' if torch.cuda.is_available() else 'cpu')
         self.classes = checkpoint_classes(loaded) or config_classes(plain)

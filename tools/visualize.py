@@ -139,14 +139,15 @@ def labelenc(args: argparse.Namespace) -> None:
 
 def compare(args: argparse.Namespace) -> None:
     cfg = read_config(args)
-    detectors = dict(student=TrainedDetector(cfg, args.checkpoint))
-    teacher = (cfg.model.get('teacher') if is_distillation(cfg) else None) or {}
-    config, checkpoint = (args.teacher or teacher.get('config'), args.teacher_checkpoint or teacher.get('checkpoint'))
-    if config and checkpoint:
-        detectors = dict(teacher=TrainedDetector(load_config(config), checkpoint, pipeline_of=student_config(cfg),
-                                                 trust=teacher.get('trust_checkpoint', False)), **detectors)
-    elif args.teacher or args.teacher_checkpoint:
+    if bool(args.teacher) != bool(args.teacher_checkpoint):
         raise ValueError('--teacher and --teacher-checkpoint go together')
+    detectors = dict(student=TrainedDetector(cfg, args.checkpoint))
+    teacher = dict(config=args.teacher, checkpoint=args.teacher_checkpoint) if args.teacher else \
+        (cfg.model.get('teacher') if is_distillation(cfg) else None) or {}
+    if teacher.get('config') and teacher.get('checkpoint'):
+        detectors = dict(teacher=TrainedDetector(
+            load_config(teacher['config']), teacher['checkpoint'], pipeline_of=student_config(cfg),
+            trust=teacher.get('trust_checkpoint', False)), **detectors)
     else:
         print('no teacher with a checkpoint in the config, and no --teacher: it is left out')
     plain = student_config(cfg)
