@@ -8,6 +8,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper
 
 from kddet import Distiller, LabelEncAutoencoder
+from kddet.diagnostics import TermWatch
 from kddet.recorder import Recorder
 from kddet.testing import tiny_detector, toy_samples
 
@@ -135,3 +136,18 @@ def test_nccl_leaves_the_gradients_of_one_rank(tmp_path):
                 torch.testing.assert_close(parameter.grad, expected[name], rtol=1e-3, atol=1e-5)
     finally:
         dist.destroy_process_group()
+
+
+def test_diagnostics_under_the_scale_of_mixed_precision(tmp_path):
+    """They are those of float32, and the step that follows is taken on the same graph."""
+    model = distiller('retinanet', 'HintLearning', tmp_path).to(DEVICE)
+    with TermWatch(model) as exact:
+        model(**data(model), mode='loss')
+    wrapper = AmpOptimWrapper(loss_scale=1024.0, dtype='float16',
+                              optimizer=torch.optim.SGD(model.parameters(), lr=1e-3))
+    with TermWatch(model, wrapper.loss_scaler.get_scale()) as watch:
+        log = model.train_step(copy.deepcopy(toy_samples()), wrapper)
+    (report,), (expected,) = watch.reports, exact.reports
+    assert report.agreement.ratio == pytest.approx(expected.agreement.ratio, rel=0.1)
+    assert report.agreement.cosine == pytest.approx(expected.agreement.cosine, abs=0.1)
+    assert report.value == pytest.approx(log['loss_method'].item(), rel=1e-6)
