@@ -74,6 +74,18 @@ def teacher_accuracy(cfg: Config, *, images: int | None = None, model: Any = Non
     return found
 
 
+def teacher_step(cfg: Config) -> Callable[[Any], list]:
+    """What a validation step is for the teacher of a distillation config: batches of the student's dataloader become
+    data samples with the teacher's detections, labels being the student's.
+
+    Raises:
+        ValueError: student and teacher have no class in common.
+    """
+    pairs = measured_classes(cfg)
+    teacher, preprocessor = _built(cfg)
+    return _step(teacher, preprocessor, None if pairs is None else {other: own for own, other in pairs})
+
+
 def _on_the_students_data(cfg: Config, teacher: FrozenTeacher, preprocessor: nn.Module,
                           pairs: Sequence[tuple[int, int]] | None, images: int | None) -> Evaluation:
     if pairs is None:
