@@ -12,13 +12,13 @@ from kddet.teacher_accuracy import CACHE
 
 from .accuracy import accuracy_line
 from .methods import heads_line, method_line
-from .report import NOTE, OK, Line, Report
+from .report import NOTE, OK, Line, Report, write_report
 from .schedule import batch_line
 from .teacher import classes_line, input_lines, weights_line
 
 
 def preflight(runner: Any, *, images: int = 50, min_teacher_map: float = 0.01, cache: str | None = CACHE) -> Report:
-    """Say what a run is about to do, in its log; change nothing about it.
+    """Say what a run is about to do, in its log and in ``preflight.json`` beside it; change nothing about it.
 
     Args:
         runner: MMEngine's, built from a distillation config, before ``train()``.
@@ -39,6 +39,7 @@ def preflight(runner: Any, *, images: int = 50, min_teacher_map: float = 0.01, c
     reports = [Report(_title(model), lines)]
     broadcast_object_list(reports)
     runner.logger.info('\n%s', reports[0])
+    write_report(reports[0], runner.log_dir)
     return reports[0]
 
 

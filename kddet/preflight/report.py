@@ -1,11 +1,16 @@
 """Lines with verdicts, on one screen."""
 from __future__ import annotations
 
+import json
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from mmengine.dist import master_only
 
 from kddet.errors import RunFailed
 
+FILE = 'preflight.json'  # beside the log
 OK, NOTE, STOP = 'ok', 'note', 'stop'
 WIDTH = 118
 INDENT = 8 + 15  # of what a line says: verdict and topic come before it
@@ -58,6 +63,18 @@ class Report:
         verdict = 'stop' if self.stops else 'go'
         return '\n'.join([f'pre-flight: {self.title}', *map(str, self.lines),
                           f'  {verdict}: ' + ', '.join(f'{count} {kind}' for kind, count in counts.items() if count)])
+
+
+@master_only
+def write_report(report: Report, folder: str | Path) -> None:
+    """As json, for a page on the run."""
+    (Path(folder) / FILE).write_text(json.dumps(asdict(report), indent=2))
+
+
+def read_report(file: str | Path) -> Report:
+    """What :func:`write_report` wrote."""
+    content = json.loads(Path(file).read_text())
+    return Report(content['title'], [Line(**line) for line in content['lines']])
 
 
 def _wrapped(head: str, text: str) -> str:

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from kddet import MODELS, Distiller, DistillMethod
 from kddet.preflight import preflight
+from kddet.preflight.report import FILE, read_report
 
 
 @MODELS.register_module(force=True)
@@ -72,14 +73,14 @@ def test_weight_0_is_the_plain_detector_with_the_report_on(plain_config, distill
     assert all(torch.equal(value, seen[1][2][key]) for key, value in seen[0][2].items())
 
 
-def test_a_method_without_a_teacher_and_the_log(plain_config):
+def test_a_method_without_a_teacher_and_the_log(plain_config, tmp_path):
     model = Distiller(plain_config.model, methods=dict(alone=dict(type='kddet.Alone')))
     cfg = copy.deepcopy(plain_config)
     cfg.model = ConfigDict(type='kddet.Distiller')
     logged = []
     logger = SimpleNamespace(info=lambda text, *values: logged.append(text % values))
-    report = preflight(SimpleNamespace(model=model, cfg=cfg, logger=logger))
+    report = preflight(SimpleNamespace(model=model, cfg=cfg, logger=logger, log_dir=str(tmp_path)))
     assert topics(report) == dict(teacher='ok', heads='ok', alone='ok', batch='note')
     (line,) = [line for line in report.lines if line.topic == 'alone']
     assert line.details == ['reads neck of the student'] and report.title.endswith('learns by alone')
-    assert logged == [f'\n{report}']
+    assert logged == [f'\n{report}'] and read_report(tmp_path / FILE) == report

@@ -2,7 +2,7 @@
 import pytest
 
 from kddet.errors import RunFailed
-from kddet.preflight.report import NOTE, OK, STOP, WIDTH, Line, Report
+from kddet.preflight.report import FILE, NOTE, OK, STOP, WIDTH, Line, Report, read_report, write_report
 
 
 def test_every_line_shows_its_verdict_its_details_and_its_remedy():
@@ -20,6 +20,12 @@ def test_long_texts_are_wrapped_below_themselves():
     text = str(Line('teacher', NOTE, 'word ' * 60, 'remedy ' * 40, ['detail ' * 30]))
     assert all(len(line) <= WIDTH for line in text.splitlines()) and len(text.splitlines()) > 6
     assert not any(line[:20].strip() for line in text.splitlines()[1:])
+
+
+def test_it_is_read_as_it_was_written(tmp_path):
+    report = Report('a learns', [Line('teacher', NOTE, 'mAP 0', 'look', ['one', 'two']), Line('a', OK, 'b')])
+    write_report(report, tmp_path)
+    assert read_report(tmp_path / FILE) == report
 
 
 def test_a_stop_refuses_the_run_with_text_and_remedy():
