@@ -20,8 +20,9 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['kddet', 'kddet.*']),
+    package_data={'kddet.report': ['page.html.j2', 'page.css']},
     python_requires='>=3.10',
-    install_requires=['numpy', 'packaging'],
+    install_requires=['jinja2', 'numpy', 'packaging'],
     extras_require=dict(
         openmmlab=['setuptools<82', *requirements('openmmlab')],
         onedl=['setuptools<82', *requirements('onedl')],

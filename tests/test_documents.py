@@ -84,10 +84,10 @@ def test_distilling_ones_own_detector_as_the_readme_says(repository, plain_confi
     own = [command for command in commands(repository) if 'my_' in command]  # and the activation is ours
     assert [command.split()[1] for command in own] == [
         'tools/train.py', 'tools/test.py', 'tools/export_student.py', 'tools/train.py', 'tools/train.py',
-        'tools/inspect_model.py', 'tools/train.py', *3 * ['tools/visualize.py']]
+        'tools/inspect_model.py', 'tools/train.py', *3 * ['tools/visualize.py'], 'tools/report.py']
     for command in own:
         untrained = ['--preflight-images', '0'] if 'train.py' in command else []
         subprocess.run([sys.executable, *command.split()[1:], *untrained], cwd=tmp_path, check=True,
                        capture_output=True)
-    assert (tmp_path / 'pictures/curves.png').is_file()
+    assert (tmp_path / 'pictures/curves.png').is_file() and (tmp_path / 'report.html').is_file()
     assert (tmp_path / 'student.pth').is_file() and (tmp_path / 'work_dirs/hint_my_student/epoch_12.pth').is_file()

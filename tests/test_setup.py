@@ -66,3 +66,11 @@ def test_help_lists_every_verb_with_a_line(repository):
                  'results', 'clean'):
         (line,) = [line for line in said.splitlines() if line.split()[:2] == ['make', verb]]
         assert len(line.split()) > 4
+
+
+def test_what_is_no_code_is_installed_as_well(repository, tmp_path):
+    subprocess.run([sys.executable, 'setup.py', '-q', 'build', '--build-base', str(tmp_path)], cwd=repository,
+                   check=True, capture_output=True)
+    built = {file.name for file in tmp_path.glob('lib*/kddet/report/*') if file.suffix != '.py'}
+    assert built == {file.name for file in (repository / 'kddet/report').iterdir()
+                     if file.is_file() and file.suffix != '.py'} != set()

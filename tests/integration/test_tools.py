@@ -117,6 +117,18 @@ def test_train_goes_on_where_it_was(trained, run, tmp_path):
     assert all(torch.equal(v, again[k]) for k, v in load_checkpoint(trained[1] / 'epoch_2.pth')['state_dict'].items())
 
 
+def test_report_on_a_run(trained, run, tmp_path):
+    out = run('report.py', trained[1], '--out', 'page/report.html')
+    assert 'measuring teacher on 4 pictures' in out and 'wrote page/report.html' in out
+    page = (tmp_path / 'page/report.html').read_text(encoding='utf-8')
+    assert all(part in page for part in ('loss_hint', 'Before the first step', 'class="scene"'))
+    assert 'What is missing here' not in page
+    assert len(list((tmp_path / 'work_dirs/.cache').glob('detections-*'))) == 2
+    error = run('report.py', trained[1], 'gone', code=2)
+    assert "error: work dir 'gone' does not exist" in error and 'Traceback' not in error
+    assert '--pictures -1 must be 0 or more' in run('report.py', trained[1], '--pictures', '-1', code=2)
+
+
 def test_test_takes_either_config_and_no_teacher(trained, run, plain_config, tmp_path):
     config, work_dir = trained
     without_teacher = config.read_text().replace('teacher.pth', 'gone.pth').replace('teacher.py', 'gone.py')

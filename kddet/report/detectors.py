@@ -1,0 +1,113 @@
+"""The columns of a report: teachers, the baseline, and the students that were distilled."""
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import MODELS, DefaultScope
+
+from kddet.checkpoint import file_hash, load_checkpoint, load_weights, student_weights
+from kddet.classes import measured_classes
+from kddet.config import load_config, student_config
+from kddet.student_wrapper import random_state_kept
+from kddet.teacher_accuracy import teacher_step
+
+from .accuracy import Accuracy, measure
+from .detections import Step, detections
+from .run_folder import RunFolder
+from .truth import Truth
+
+COLOURS = 6
+
+
+@dataclass(eq=False)
+class Detector:
+    """A column.
+
+    Attributes:
+        mark: class of its colour in the page: ``teacher``, ``baseline``, ``run0`` ...
+        cfg: of the plain detector.
+        run: that trained it; for a teacher, the first of those that it taught.
+        accuracy: None where it could not be measured.
+    """
+    name: str
+    mark: str
+    cfg: Config
+    checkpoint: str | None
+    run: RunFolder
+    accuracy: Accuracy | None = None
+
+    @property
+    def teaches(self) -> bool:
+        return self.mark == 'teacher'
+
+    def measure(self, truth: Truth, cache: Path) -> None:
+        """On the data of its run; a teacher on the student's input, as it teaches.
+
+        Raises:
+            ValueError, FileNotFoundError: there is no checkpoint, or it does not fit.
+        """
+        if self.checkpoint is None:
+            raise FileNotFoundError(f'no checkpoint in {self.run.path}')
+        pairs = measured_classes(self.run.cfg) if self.teaches else None
+        about = [self.cfg.model, *([self._teaching(), pairs] if self.teaches else [])]
+        with DefaultScope.overwrite_default_scope(self.run.cfg.get('default_scope', 'mmdet')), random_state_kept():
+            found = detections(self._step, truth, self.run.cfg.val_dataloader, self.checkpoint, about, cache)
+        self.accuracy = measure(truth, found, [truth.classes[own] for own, _ in pairs] if pairs else truth.classes)
+
+    def build(self) -> Any:
+        """With random weights."""
+        with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope', 'mmdet')):
+            return MODELS.build(self.cfg.model)
+
+    def _teaching(self) -> dict:
+        """What else decides how a teacher sees the student's batches."""
+        options = {key: value for key, value in (self.run.teacher or {}).items() if key not in ('config', 'checkpoint')}
+        return dict(options, preprocessor=self.run.student.model.get('data_preprocessor'))
+
+    def _step(self) -> Step:
+        if self.teaches:
+            return teacher_step(self.run.cfg)
+        detector = self.build()
+        load_weights(detector, student_weights(load_checkpoint(str(self.checkpoint))), name=self.name)
+        return detector.eval().to(get_device()).val_step
+
+
+def line_up(runs: Sequence[RunFolder], baseline: RunFolder | None, notes: list[str]) -> list[Detector]:
+    """Teachers first, each once, then the baseline, then the runs in their order.
+
+    Args:
+        notes: gets a line for each teacher whose config is gone.
+    """
+    students = [Detector(run.name, 'baseline' if run is baseline else f'run{index % COLOURS}', run.student,
+                         str(run.checkpoint) if run.checkpoint else None, run)
+                for index, run in enumerate(([baseline] if baseline else []) + [*runs], -1 if baseline else 0)]
+    first: dict[tuple[str, str], RunFolder] = {}
+    for run in runs:
+        if run.teacher_files:
+            first.setdefault(run.teacher_files, run)
+    teachers = []
+    for run in first.values():
+        try:
+            teachers.append(_teacher(run, alone=len(first) == 1))
+        except (FileNotFoundError, ImportError) as error:
+            notes.append(f'The teacher of {run.name} is not on this page: {error}')
+    return [*teachers, *students]
+
+
+def _teacher(run: RunFolder, alone: bool) -> Detector:
+    settings: Any = run.teacher
+    cfg = student_config(load_config(settings['config']))
+    return Detector('teacher' if alone else f'teacher of {run.name}', 'teacher', cfg, str(settings['checkpoint']), run)
+
+
+def hash_of(checkpoint: str) -> str:
+    """Of a file, or nothing where it cannot be read here."""
+    with contextlib.suppress(OSError):
+        return file_hash(checkpoint)
+    return ''

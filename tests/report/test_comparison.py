@@ -1,0 +1,49 @@
+"""Who gained and lost what."""
+from types import SimpleNamespace
+
+import pytest
+
+from kddet.report.accuracy import Accuracy
+from kddet.report.comparison import class_changes, glance, picture_changes, verdict
+
+
+def accuracy(mean, classes=None, pictures=None):
+    return Accuracy(dict(mAP=mean), classes or {}, pictures or {}, {})
+
+
+def column(name, mark, mean=None, logged=None, teacher=None):
+    run = SimpleNamespace(teacher_files=teacher, validated=lambda: {} if logged is None else dict(mAP=logged))
+    return SimpleNamespace(name=name, mark=mark, teaches=mark == 'teacher', run=run,
+                           accuracy=None if mean is None else accuracy(mean))
+
+
+def test_share_of_the_gap_to_its_own_teacher():
+    one, two = ('a.py', '1.pth'), ('a.py', '2.pth')
+    base = column('plain', 'baseline', 20.0)
+    rows = glance([column('t1', 'teacher', 40.0, teacher=one), column('t2', 'teacher', 15.0, teacher=two), base,
+                   column('a', 'run0', 35.0, teacher=one), column('b', 'run1', 18.0, teacher=two)], base)
+    assert [row.change for row in rows] == [20, -5, None, 15, -2]
+    assert [row.closed for row in rows] == [None, None, None, 0.75, None]  # a worse teacher leaves no gap to close
+    assert verdict(rows[3], base) == 'a reaches 35.0 mAP, 15.0 points more than plain, and closes 75% of the gap to ' \
+        'its teacher.'
+    assert verdict(rows[4], base) == 'b reaches 18.0 mAP, 2.0 points less than plain.'
+
+
+def test_what_was_not_measured_is_as_the_log_has_it():
+    base, own = column('plain', 'baseline', logged=20.0), column('a', 'run0', logged=21.0)
+    rows = glance([base, own, column('b', 'run1')], base)
+    assert [(row.measures['mAP'], row.logged, row.change) for row in rows] == [
+        (20, True, None), (21, True, 1), (None, False, None)]
+    assert verdict(rows[2], base) == 'b: no accuracy is known.'
+    measured = column('plain', 'baseline', 19.0)
+    assert glance([measured, own], measured)[1].change is None  # figures of two kinds are not compared
+
+
+def test_classes_and_pictures_that_changed_most_come_first():
+    own = accuracy(0, dict(a=5.0, b=9.0, c=1.0, d=None, e=4.0), {1: 50.0, 2: 10.0, 3: None, 4: 90.0, 5: 30.0})
+    other = accuracy(0, dict(a=4.0, b=2.0, c=3.0, d=1.0, e=4.0), {1: 20.0, 2: 70.0, 3: 5.0, 4: 10.0, 5: 30.0})
+    gains, losses = class_changes(own, other, 8)
+    assert [(change.name, change.change) for change in gains] == [('b', 7), ('a', 1)]
+    assert [(change.name, change.own, change.change) for change in losses] == [('c', 1, -2)]
+    assert [change.name for change in class_changes(own, other, 1)[0]] == ['b']
+    assert picture_changes(own, other, 1) == [(4, pytest.approx(80)), (2, pytest.approx(-60))]

@@ -1,0 +1,119 @@
+"""The page as text."""
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from kddet.report import make_report
+from kddet.report.page import points, signed
+from kddet.teacher_accuracy import teacher_accuracy
+
+VOID = {'meta', 'link', 'br'}
+
+
+class Reader(HTMLParser):
+    """Checks that what is opened is closed, and keeps text and addresses."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.addresses, self.ids, self.words = [], [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in VOID:
+            self.open.append(tag)
+        found = dict(attributes)
+        self.addresses += [found[key] for key in ('href', 'src') if key in found]
+        self.ids += [found['id']] if 'id' in found else []
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.mark.slow
+def test_it_stands_alone(page):
+    read = Reader(page)
+    assert len(set(read.ids)) == len(read.ids)
+    assert all(address.startswith(('data:', '#')) for address in read.addresses)
+    assert {address[1:] for address in read.addresses if address.startswith('#')} <= set(read.ids)
+    assert '<script' not in page and '@import' not in page and 'url(' not in page
+
+
+@pytest.mark.slow
+def test_every_part_is_there(page):
+    text = ' '.join(''.join(Reader(page).words).split())
+    for part in ('hint against baseline', 'HintLearning(loss_weight=0.5)', 'a learns from b', 'it is low',
+                 'on 4 images', 'What to do: look', 'mAP on validation', 'loss_hint', 'mAP of each class',
+                 'The pictures where the two differ most', 'parameters trained beside it', 'bbox_head=dict('):
+        assert part in text
+    assert page.count('<image ') == page.count('class="scene"') > 0
+
+
+@pytest.mark.slow
+def test_the_teachers_figure_is_the_one_that_is_measured_elsewhere(page, distilled_config):
+    found = teacher_accuracy(distilled_config, cache=None)
+    row = re.search(r'<tr><th scope="row"><span[^>]*></span>teacher</th><td><strong>([\d.]+)</strong>', page)
+    assert float(row[1]) == pytest.approx(100 * found.mean_ap, abs=0.11) and '*' not in row[0]
+
+
+@pytest.mark.slow
+def test_again_from_what_is_kept(page, work_dirs, cache, monkeypatch):
+    monkeypatch.setattr('kddet.report.detections._detect', lambda *_: pytest.fail('worked out again'))
+    again = make_report([work_dirs[1]], work_dirs[0], pictures=1, cache=cache)
+    assert re.sub('Written by .*', '', again) == re.sub('Written by .*', '', page)
+
+
+def test_values_are_escaped(leave_behind, plain_config):
+    cfg = plain_config.copy()
+    cfg.load_from = '<script>alert(1)</script>'
+    page = make_report([leave_behind('<b>&"', cfg)], measure=False)
+    assert '<script' not in page and '<b>' not in page and '&lt;b&gt;&amp;&#34;' in page
+    Reader(page)
+
+
+def test_without_evaluation_the_log_speaks(work_dirs):
+    page = make_report([work_dirs[1]], work_dirs[0], measure=False)
+    assert 'logged it last' in page and '<strong>20.0</strong>*' in page and 'class="scene"' not in page
+    Reader(page)
+
+
+@pytest.mark.slow
+def test_without_a_baseline_the_teacher_is_the_measure(work_dirs, cache):
+    page = make_report([work_dirs[1]], pictures=0, cache=cache)
+    assert 'against teacher' in page and 'gap closed' not in page
+    Reader(page)
+
+
+@pytest.mark.slow
+def test_what_is_gone_is_said(leave_behind, distilled_config, cache):
+    cfg = distilled_config.copy()
+    cfg.merge_from_dict({'model.teacher.checkpoint': distilled_config.model.teacher.checkpoint})
+    run = leave_behind('gone', cfg)
+    config = run / 'start/vis_data/config.py'
+    (run / 'epoch_2.pth').unlink()
+    config.write_text(config.read_text().replace('teacher.pth', 'gone.pth'))
+    page = make_report([run], cache=cache)
+    assert 'What is missing here' in page and 'gone.pth' in page and 'no checkpoint in' in page
+    config.write_text(config.read_text().replace('teacher.py', 'gone.py'))
+    assert 'The teacher of gone is not on this page' in make_report([run], cache=cache)
+
+
+def test_runs_on_other_data_are_refused(work_dirs, leave_behind, plain_config):
+    cfg = plain_config.copy()
+    cfg.merge_from_dict({'val_dataloader.dataset.ann_file': 'other.json'})
+    with pytest.raises(ValueError, match='validated on different data.*hint on .*val.json; other on .*other.json'):
+        make_report([work_dirs[1], leave_behind('other', cfg)])
+
+
+def test_numbers():
+    assert [points(value) for value in (None, 0.0, 12.34)] == ['–', '0.0', '12.3']
+    assert [signed(value) for value in (1.26, -1.26, 0.04, -0.04)] == ['+1.3', '−1.3', '±0.0', '±0.0']

@@ -1,0 +1,58 @@
+"""A picture inside the page."""
+import base64
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from kddet.report.accuracy import Accuracy, Match
+from kddet.report.scenes import SIDE, scene
+
+
+def detector(name, *matches):
+    return SimpleNamespace(name=name, accuracy=Accuracy({}, {}, {7: 50.0}, {7: list(matches)}))
+
+
+@pytest.fixture
+def file(tmp_path):
+    cv2.imwrite(str(tmp_path / 'one.png'), np.zeros((2 * SIDE, 4 * SIDE, 3), np.uint8))
+    return str(tmp_path / 'one.png')
+
+
+CAT, DOG = (0.0, 0.0, 400.0, 400.0), (800.0, 400.0, 1200.0, 800.0)
+OBJECTS = [Match(CAT, 'cat', None, True, 0.9), Match(DOG, 'dog', None, True, 0.2)]
+
+
+def test_it_is_scaled_with_its_boxes(file):
+    drawn = scene('key', file, 7, 12.5, [detector('student', *OBJECTS)])
+    assert (drawn.width, drawn.height) == (SIDE, SIDE // 2)
+    data = base64.b64decode(drawn.data.partition('base64,')[2])
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (SIDE // 2, SIDE, 3)
+    assert [(box.x, box.y, box.width, box.height) for box in drawn.panels[0].boxes] == [
+        (0, 0, 100, 100), (200, 100, 100, 100)]
+
+
+def test_as_many_detections_as_objects_the_best(file):
+    right, second, wrong = Match(CAT, 'cat', 0.9, True), Match(DOG, 'dog', 0.2, True), Match(DOG, 'cat', 0.5, False)
+    objects, panel = scene('key', file, 7, 1, [detector('student', right, second, wrong, *OBJECTS)]).panels
+    assert objects.summary == '2 to find' and panel.summary == '1 right, 1 wrong, 1 missed'
+    assert [(box.kind, box.label) for box in panel.boxes] == [
+        ('missed', ''), ('wrong', 'cat 0.50'), ('right', 'cat 0.90')]
+    assert panel.boxes[1].text == 'cat, wrong, score 0.50'
+
+
+def test_a_detector_that_finds_nothing(file):
+    missed = [Match(CAT, 'cat', None, False)]
+    assert scene('key', file, 7, 1, [detector('student', *missed)]).panels[1].summary == '0 right, 0 wrong, 1 missed'
+
+
+def test_labels_do_not_lie_on_each_other(file):
+    again = [Match(CAT, 'cat', 0.9, True), Match(CAT, 'dog', 0.8, False)]
+    boxes = scene('key', file, 7, 1, [detector('student', *again, *OBJECTS)]).panels[1].boxes
+    assert [box.label for box in boxes if box.kind != 'missed'] == ['', 'cat 0.90']
+
+
+def test_a_picture_that_is_gone(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        scene('key', str(tmp_path / 'gone.jpg'), 7, 1, [detector('student', *OBJECTS)])

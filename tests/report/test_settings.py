@@ -1,0 +1,43 @@
+"""A config in a few lines."""
+import copy
+
+from mmengine.config import ConfigDict
+
+from kddet.report.run_folder import RunFolder
+from kddet.report.settings import detector, settings
+
+
+def test_of_a_distillation(work_dirs):
+    found = settings(RunFolder(work_dirs[1]))
+    assert found['student'] == 'RetinaNet, ResNet-18, FPN'
+    assert found['teacher'] == 'teacher.py; teacher.pth'
+    assert found['methods'] == 'hint: HintLearning(loss_weight=0.5)'  # the default, which the config does not name
+    assert found['schedule'].startswith('2 epochs, LinearLR') and 'lr=0.002' in found['optimizer']
+    assert found['batch'] == '8 (2 processes of 4)' and found['seed'] == '7' and found['hardware'] == 'Some GPU'
+    assert 'instances_train.json; pictures within' in found['training data']
+
+
+def test_weights_and_options_that_are_given(work_dirs):
+    run = RunFolder(work_dirs[1])
+    run.cfg = copy.deepcopy(run.cfg)
+    run.cfg.model.methods.hint.update(loss_weight=0.25, adapter=None)
+    run.cfg.model.teacher.input_scale = 2.0
+    run.cfg.optim_wrapper = dict(type='AmpOptimWrapper', optimizer=dict(type='SGD', lr=0.1), clip_grad=None)
+    run.cfg.train_cfg = dict(max_iters=90000)
+    run.cfg.randomness = dict(seed=3)
+    found = settings(run)
+    assert found['methods'] == 'hint: HintLearning(loss_weight=0.25, adapter=None)'
+    assert found["teacher's options"] == 'input_scale=2.0' and found['seed'] == '3'
+    assert found['optimizer'] == 'SGD(lr=0.1), mixed precision' and found['schedule'].startswith('90000 iterations')
+
+
+def test_of_a_plain_run(work_dirs):
+    found = settings(RunFolder(work_dirs[0]))
+    assert found['teacher'] == 'none' and found['methods'] == 'none, trained plainly'
+
+
+def test_detectors_of_other_shapes():
+    model = ConfigDict(type='mmdet.FasterRCNN', backbone=dict(type='SwinTransformer', depth=[1, 2]),
+                       neck=[dict(type='FPN'), dict(type='BFP')])
+    assert detector(model) == 'FasterRCNN, SwinTransformer, FPN, BFP'
+    assert detector(ConfigDict(type='DETR')) == 'DETR'
