@@ -18,7 +18,7 @@ def feature_methods(methods: Mapping[str, Any]) -> dict[str, Any]:
     for name, method in methods.items():
         inside = {f'{name}.{part}': module for part, module in getattr(method, 'parts', {}).items()}
         found |= {key: module for key, module in {name: method, **inside}.items()
-                  if hasattr(module, 'compared') and not roi_taps(module.student_taps)}
+                  if hasattr(module, 'matched') and not roi_taps(module.student_taps)}
     return found
 
 
@@ -35,4 +35,4 @@ def compared_features(model: Any, method: Any, inputs: Tensor, samples: list) ->
     teacher = model.teacher.record(inputs, samples, method.teacher_taps)
     with Recorder(model.student, method.student_taps, 'student') as student:
         forward_to(model.student, inputs, student)
-    return method.compared(student, teacher)
+    return method.matched(student, teacher)

@@ -87,13 +87,13 @@ class FineGrainedImitation(DistillMethod):
                                                        self.pairs, self.adapters)
 
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
-        adapted, wanted = zip(*self.compared(student, teacher))
+        adapted, wanted = zip(*self.matched(student, teacher))
         masks = self.masks(adapted, samples)
         cells = reduce_mean(sum(mask.sum() for mask in masks).float())  # type: ignore[union-attr]
         loss = imitation_loss(adapted, wanted, masks, avg_factor=cells.clamp(min=1))
         return dict(loss=self._warm() * loss, cells=cells / len(samples))
 
-    def compared(self, student: Records, teacher: Records) -> list[tuple[Tensor, Tensor]]:
+    def matched(self, student: Records, teacher: Records) -> list[tuple[Tensor, Tensor]]:
         """The adapted student and the teacher, level by level, in one shape."""
         student_maps, teacher_maps = student.pyramid(self.tap), teacher.pyramid(self.teacher_tap)
         return [(adapter(student_maps[s]), teacher_maps[t]) for adapter, (s, t) in zip(self.adapters, self.pairs)]

@@ -63,10 +63,10 @@ class HintLearning(DistillMethod):
         if not student[self.tap] and roi_taps([self.tap]):  # a batch without proposals ends a cascade early
             zero = self.untouched()
             return dict(loss=samples[0].gt_instances.bboxes.new_zeros(()) if zero is None else zero)
-        losses = [self.loss(*pair) for pair in self.compared(student, teacher)]
+        losses = [self.loss(*pair) for pair in self.matched(student, teacher)]
         return dict(loss=sum(losses) / len(losses))
 
-    def compared(self, student: Records, teacher: Records) -> list[tuple[Tensor, Tensor]]:
+    def matched(self, student: Records, teacher: Records) -> list[tuple[Tensor, Tensor]]:
         """The adapted student and the teacher, level by level, in one shape."""
         student_maps, teacher_maps = student.pyramid(self.tap), teacher.pyramid(self.teacher_tap)
         return [RESIZE[self.resize](adapter(student_maps[s]), teacher_maps[t])
