@@ -40,6 +40,8 @@ def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False
     path = local_copy(path)
     local = '://' not in path
     if local and not os.path.isfile(path):
+        if os.path.isdir(path):
+            raise FileNotFoundError(f'checkpoint {path!r} is a folder; give a file, {_pth_files(path)}')
         raise FileNotFoundError(f'checkpoint {path!r} does not exist (working directory: {os.getcwd()})')
     allow_mmengine_objects()
     try:
@@ -47,11 +49,11 @@ def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False
             checkpoint = _load_local(path, trust, mmap)
         else:
             checkpoint = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
-    except pickle.UnpicklingError as error:
-        raise ValueError(f'checkpoint {path!r} is refused: {refusal_reason(error)}') from error
     except Exception as error:  # what is no checkpoint fails in any way at all inside the unpickler
-        raise ValueError(f'{path!r} is not a readable checkpoint ({_first_line(error)}); '
-                         'it may have been cut short: compare its size with the original') from error
+        if isinstance(error, pickle.UnpicklingError) and 'global' in str(error).lower():
+            raise ValueError(f'checkpoint {path!r} is refused: {refusal_reason(error)}') from error
+        raise ValueError(f'{path!r} is not a readable checkpoint: '
+                         f'{_what_it_is(path) if local else first_line(error)}') from error
     if not isinstance(checkpoint, dict):
         raise ValueError(f'{path!r} holds a {type(checkpoint).__name__}, a checkpoint is a dict with a state_dict')
     return checkpoint
@@ -71,7 +73,7 @@ def local_copy(path: str | Path) -> str:
         try:
             torch.hub.download_url_to_file(path, str(file))  # to a temporary name, then renamed
         except OSError as error:
-            raise ValueError(f'checkpoint {path!r} cannot be downloaded ({_first_line(error)}); download it by other '
+            raise ValueError(f'checkpoint {path!r} cannot be downloaded ({first_line(error)}); download it by other '
                              'means and give the path') from error
     barrier()
     return str(file)
@@ -103,6 +105,24 @@ def check_checkpoint(path: str) -> str:
     return path
 
 
+def check_resumable(model: nn.Module, path: str) -> None:
+    """Refuse to resume from what is not a checkpoint of this very model with the state of its training.
+
+    Raises:
+        ValueError: says what it lacks.
+    """
+    checkpoint = load_checkpoint(path, mmap=zipfile.is_zipfile(path))
+    remedy = f'to start anew from its weights: --cfg-options load_from={path}'
+    if absent := [key for key in ('optimizer', 'message_hub') if key not in checkpoint] + \
+            [key for key in ('epoch', 'iter') if key not in checkpoint.get('meta', {})]:
+        raise ValueError(f'cannot resume from {path!r}: it has no {", ".join(absent)}, weights alone perhaps; {remedy}')
+    weights, wanted = state_dict_of(checkpoint), model.state_dict()
+    if other := [key for key, value in wanted.items() if key not in weights or weights[key].shape != value.shape]:
+        raise ValueError(f'cannot resume from {path!r}: {len(other)} of {len(wanted)} tensors of this model are not in '
+                         f'it in the same shape ({_some(other)}), so it is of another run, a plain one perhaps; '
+                         f'{remedy}')
+
+
 def refusal_reason(error: pickle.UnpicklingError) -> str:
     """The object that torch's safe unpickler would not build, in one sentence."""
     text = str(error)
@@ -110,18 +130,36 @@ def refusal_reason(error: pickle.UnpicklingError) -> str:
         if 'GLOBAL' in line or 'global' in line and 'Unsupported' in line:
             return (f'it carries an object that is not a tensor ({line.strip().lstrip("(1) ")}). Nothing of it was '
                     'run. Save the weights alone on the machine where the file was written')
-    return _first_line(error)
+    return first_line(error)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Of its message, or its type where it has none."""
     return str(error).strip().partition('\n')[0] or type(error).__name__
+
+
+def _pth_files(folder: str) -> str:
+    found = sorted(path.name for path in Path(folder).glob('*.pth'))
+    return f'{found[-1]} of it for example' if found else 'there is no .pth file in it'
+
+
+def _what_it_is(path: str) -> str:
+    with Path(path).open('rb') as file:
+        start = file.read(12)
+    if not start:
+        return 'it is empty; take the original'
+    if start.startswith(b'PK') and not zipfile.is_zipfile(path):
+        return (f'it was cut short, at {os.path.getsize(path):,} bytes; compare with the original, and copy or train '
+                'it again')
+    return f'it begins with {start!r}, as no file of torch.save does, or was damaged; give a .pth file'
 
 
 def state_dict_of(checkpoint: dict) -> OrderedDict:
     """The weights of a checkpoint, with the prefix that parallel wrappers leave (``module.``) taken off."""
     weights = checkpoint.get('state_dict', checkpoint)
     if not isinstance(weights, dict) or not any(isinstance(value, torch.Tensor) for value in weights.values()):
-        raise ValueError(f'no weights in this checkpoint, its keys are {list(checkpoint)[:8]}')
+        raise ValueError(f'no weights in this checkpoint, its keys are {list(checkpoint)[:8]}; one that can be used '
+                         'has tensors in its state_dict')
     plain = OrderedDict((key.removeprefix('module.'), value) for key, value in weights.items())
     if hasattr(weights, '_metadata'):
         plain._metadata = weights._metadata  # type: ignore[attr-defined]
@@ -139,7 +177,7 @@ def student_weights(checkpoint: dict) -> OrderedDict:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str, strict: bool = True,
-                 remedy: str = STRICT) -> str:
+                 remedy: str = STRICT, extra: bool = False) -> str:
     """Load ``weights`` into ``model`` and report the coverage in one line.
 
     What counts is what the model's own loading says, so keys of old versions are renamed first. A stored data
@@ -148,6 +186,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str, 
     Args:
         name: of what is loaded, for the line.
         remedy: what to do where it does not fit, for the message.
+        extra: weights that the model does not have are no error.
 
     Returns:
         The line, for the log.
@@ -166,13 +205,13 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str, 
     problems = {'missing': missing, 'unexpected': unexpected, 'of another shape': misshaped}
     line = f'{name}: {len(wanted) - len(found.missing_keys)} of {len(wanted)} tensors loaded' + ''.join(
         f', {len(keys)} {kind}' for kind, keys in problems.items() if keys)
-    if strict and any(problems.values()):
+    if strict and any(keys for kind, keys in problems.items() if kind != 'unexpected' or not extra):
         listed = '; '.join(f'{kind}: {_some(keys)}' for kind, keys in problems.items() if keys)
         raise ValueError(f'{line} ({listed}). {remedy}')
     return line
 
 
-def _some(keys: list[str], most: int = 6) -> str:
+def _some(keys: list[str], most: int = 3) -> str:
     return ', '.join(keys[:most]) + (f' and {len(keys) - most} more' if len(keys) > most else '')
 
 
