@@ -1,7 +1,7 @@
 """The Distiller: a plain student and a frozen teacher in one MMDet model."""
 from __future__ import annotations
 
-from inspect import signature
+from collections.abc import Mapping
 
 import torch
 from mmengine.model import ModuleDict
@@ -11,6 +11,7 @@ from kddet.errors import RunFailed
 from kddet.gradients import reaches
 from kddet.levels import PROBE_SIZE
 from kddet.methods.base import DistillMethod
+from kddet.options import check_options
 from kddet.probe import probe
 from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
@@ -43,9 +44,10 @@ class Distiller(StudentWrapper):
 
     def __init__(self, student: dict, teacher: dict | None = None, methods: dict | None = None,
                  data_preprocessor: dict | None = None) -> None:
+        check_methods(teacher, methods)
         super().__init__(student, data_preprocessor)
         with random_state_kept():
-            self._teacher = Unregistered(_build_teacher(teacher) if teacher else None)
+            self._teacher = Unregistered(FrozenTeacher(**teacher) if teacher else None)
             # in the order of their names, in which MMEngine writes configs: a config read again trains the same
             self.methods = ModuleDict({name: MODELS.build(cfg) for name, cfg in sorted((methods or {}).items())})
             self._check()
@@ -158,13 +160,23 @@ class Distiller(StudentWrapper):
                 scaled[key] = name
 
 
-def _build_teacher(cfg: dict) -> FrozenTeacher:
-    known = list(signature(FrozenTeacher).parameters)
-    unknown, missing = [key for key in cfg if key not in known], [key for key in known[:2] if key not in cfg]
-    if unknown or missing:
-        raise ValueError(f'teacher={dict(cfg)}: {", ".join(unknown) or "nothing"} unknown, '
-                         f'{", ".join(missing) or "nothing"} missing; it takes {", ".join(known)}')
-    return FrozenTeacher(**cfg)
+def check_methods(teacher: dict | None, methods: dict | None) -> None:
+    """Refuse settings that teacher or methods do not take, before anything is built or loaded.
+
+    Raises:
+        ValueError: names the setting, and what is allowed.
+    """
+    if teacher and not isinstance(teacher, Mapping):
+        raise ValueError(f"teacher is {teacher!r}, it must be teacher=dict(config='...', checkpoint='...')")
+    check_options(FrozenTeacher, teacher or dict(config=None, checkpoint=None), 'teacher')
+    if methods and not isinstance(methods, Mapping):
+        raise ValueError(f"methods is {methods!r}, it must be methods=dict(name=dict(type='kddet...'))")
+    for name, cfg in (methods or {}).items():
+        if not isinstance(cfg, Mapping) or not cfg.get('type'):
+            raise ValueError(f"method {name!r} is {cfg!r}, it must be dict(type='kddet...', ...)")
+        kind = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+        if isinstance(kind, type) and issubclass(kind, DistillMethod):
+            check_options(kind, {key: value for key, value in cfg.items() if key != 'type'}, f'method {name!r}')
 
 
 def _taps(methods, kind: str) -> list[str]:

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as HOST_CONSTRUCTORS
+from mmengine.registry import OPTIMIZERS
 
-from kddet.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from kddet.registry import OPTIM_WRAPPER_CONSTRUCTORS, unregistered
 
 DEFAULT = 'DefaultOptimWrapperConstructor'
 NAME = 'kddet.StudentOptimWrapperConstructor'
@@ -49,6 +50,18 @@ class StudentOptimWrapperConstructor:
             group['param_names'] = list(others)
         wrapper.optimizer.add_param_group(group)
         return wrapper
+
+
+def check_optimizer(cfg: Config) -> None:
+    """Refuse an optimizer that is not registered before anything is built: MMEngine calls None.
+
+    Raises:
+        ValueError: names it, and one of a similar name.
+    """
+    name = (cfg.optim_wrapper.get('optimizer') or {}).get('type')
+    with OPTIMIZERS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+        if isinstance(name, str) and registry.get(name) is None:
+            raise ValueError(unregistered(name, 'optimizer'))
 
 
 def student_constructor(optim_wrapper: dict) -> ConfigDict:

@@ -222,6 +222,8 @@ def class_pairs(class_map: str | Mapping[str, str] | Sequence[Sequence[int]] | N
     if isinstance(class_map, (str, Mapping)):
         raise ValueError(f'class_map={class_map!r} goes by the names of classes, which tools/train.py looks up; to a '
                          "FrozenTeacher give pairs of indices, [(student's, teacher's), ...]")
+    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in class_map):
+        raise ValueError(f"class_map={class_map!r}: give pairs of indices, [(student's, teacher's), ...]")
     pairs = tuple((int(own), int(other)) for own, other in class_map)
     if not pairs or any(len(set(side)) < len(side) for side in zip(*pairs)):
         raise ValueError(f'class_map={list(pairs)}: give one pair or more, and no class twice')

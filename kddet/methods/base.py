@@ -32,7 +32,7 @@ class DistillMethod(BaseModule):
 
     def __init__(self, loss_weight: float = 1.0, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
-        if not loss_weight >= 0:
+        if not 0 <= loss_weight < float('inf'):
             raise ValueError(f'loss_weight is {loss_weight} in {type(self).__name__}, it must be 0 or more')
         self.loss_weight = float(loss_weight)
         self.schedule = 1.0  # factor on loss_weight, set by kddet.LossWeightHook
