@@ -45,7 +45,7 @@ def check_same_classes(student: Classes | None, teacher: Classes | None, who: st
     """
     if student is not None and teacher is not None and student != teacher:
         raise ValueError(f'{who} compares the scores of each class, and the classes differ: the student has '
-                         f'{len(student)} ({", ".join(student)}), the teacher {len(teacher)} ({", ".join(teacher)}); '
+                         f'{len(student)} ({_some(student)}), the teacher {len(teacher)} ({_some(teacher)}); '
                          "teacher=dict(class_map='auto', ...) compares those that both have by name, and methods that "
                          'compare features do not care')
 

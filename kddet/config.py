@@ -18,7 +18,8 @@ def load_config(source: ConfigLike) -> Config:
     """A Config from a path, a ``package::path`` (``'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'``) or a dict.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such file, or none that it builds on.
+        ValueError: the file cannot be read; the message names it, the line and why.
         ImportError: what the config imports is not there, or fails; or mmengine reads ``package::path`` with
             setuptools' pkg_resources, which is not there.
     """
@@ -28,7 +29,8 @@ def load_config(source: ConfigLike) -> Config:
         return Config(dict(source))
     path = os.path.expanduser(source)
     if '::' not in path and not os.path.isfile(path):
-        raise FileNotFoundError(f'config {path!r} does not exist (working directory: {os.getcwd()}); '
+        what = 'is a folder' if os.path.isdir(path) else 'does not exist'
+        raise FileNotFoundError(f'config {path!r} {what} (working directory: {os.getcwd()}); '
                                 "give a path, or 'package::path' for one that a package ships")
     try:
         if '::' in path:
@@ -37,6 +39,8 @@ def load_config(source: ConfigLike) -> Config:
         return Config.fromfile(path)
     except ImportError as error:
         raise ImportError(f'config {path!r} {_import_failure(path, _first_cause(error))}') from error
+    except Exception as error:  # a config is code: it fails in any way at all
+        raise _unreadable(path, error) from error
 
 
 def write_config(cfg: Config, path: str) -> None:
@@ -56,9 +60,34 @@ def write_config(cfg: Config, path: str) -> None:
     Path(path).write_text(text)
 
 
+def check_parts(cfg: Config, *keys: str) -> None:
+    """Refuse a config that lacks a part.
+
+    Args:
+        keys: of the parts, ``'train_dataloader'`` and the like; ``'model'`` must be a detector.
+
+    Raises:
+        ValueError: names those that are missing.
+    """
+    if 'model' in keys:
+        is_distillation(cfg)
+    if missing := [key for key in keys if not isinstance(cfg.get(key), (dict, list))]:
+        raise ValueError(f'{cfg.filename or "the config"} has no {", ".join(missing)}, which this needs; build on a '
+                         'whole config of a detector (_base_), or write them')
+
+
 def is_distillation(cfg: Config) -> bool:
-    """Whether the config's model is a Distiller, or another wrapper of kddet's around a ``student``."""
-    return type_name(cfg.model.get('type')) in WRAPPERS
+    """Whether the config's model is a Distiller, or another wrapper of kddet's around a ``student``.
+
+    Raises:
+        ValueError: the config has no model.
+    """
+    model = cfg.get('model')
+    if not isinstance(model, dict) or not model.get('type'):
+        what = f'has the type {model.get("type")!r}' if isinstance(model, dict) else f'is {model!r}'
+        raise ValueError(f'{cfg.filename or "the config"} is not the config of a detector: its model {what}; it must '
+                         "be model=dict(type='...', ...)")
+    return type_name(model.get('type')) in WRAPPERS
 
 
 def type_name(kind: Any) -> str:
@@ -129,3 +158,28 @@ def _first_cause(error: BaseException) -> BaseException:
     while (earlier := error.__cause__ or error.__context__) is not None:
         error = earlier
     return error
+
+
+def _unreadable(path: str, error: Exception) -> Exception:
+    """What a config failed with, the file that it was in, a ``_base_`` perhaps, and the line."""
+    if isinstance(error, OSError) and 'type are supported' in str(error):
+        return ValueError(f'config {path!r} is not a config; it must be a .py, .json or .yaml file')
+    if isinstance(error, AssertionError) and 'does not support to load' in str(error):
+        return ValueError(f"config {path!r}: package {path.partition('::')[0]!r} ships no configs that mmengine knows; "
+                          "there is 'mmdet::...', and others of OpenMMLab where they are installed")
+    files, line, trace = [path], getattr(error, 'lineno', None), error.__traceback__
+    while trace:
+        local = trace.tb_frame.f_locals
+        if trace.tb_frame.f_code.co_name in ('_file2dict', '_parse_lazy_import') and 'filename' in local:
+            files.append(str(local['filename']))
+        if trace.tb_frame.f_code.co_filename in ('', files[-1]):  # code of a config
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    if isinstance(error, FileNotFoundError):
+        missing = error.filename or str(error).removeprefix('file "').partition('"')[0]
+        others = [file for file in files[1:] if file != missing]
+        named = f', which {others[-1]!r} has in its _base_,' if others else f' (of {path})' if '::' in path else ''
+        return FileNotFoundError(f'config {missing!r}{named} does not exist; correct the path')
+    where = f' (line {line})' if line else ''
+    said = error.msg if isinstance(error, SyntaxError) else str(error).partition('\n')[0]
+    return ValueError(f'config {files[-1]!r} cannot be read{where}: {type(error).__name__}: {said}; correct the file')

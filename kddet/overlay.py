@@ -70,7 +70,9 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
     if reads_teacher and not (teacher and teacher_checkpoint):
         missing = ' and '.join(what for what, given in (('config', teacher), ('checkpoint', teacher_checkpoint))
                                if not given)
-        raise ValueError(f'method {", ".join(reads_teacher)} reads a teacher, whose {missing} is not given')
+        raise ValueError(f'method {", ".join(reads_teacher)} reads a teacher, whose {missing} '
+                         f'{"are" if " and " in missing else "is"} not given: --teacher CONFIG --teacher-checkpoint '
+                         'FILE')
     merged = Config(dict(methods=chosen))
     merged.merge_from_dict({f'methods.{key}': os.path.abspath(value) if isinstance(value, str) and os.path.isfile(value)
                             else value for key, value in (options or {}).items()})

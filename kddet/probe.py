@@ -4,6 +4,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from kddet.checkpoint import first_line
 from kddet.levels import PROBE_SIZE
 from kddet.recorder import Recorder, Records
 from kddet.rois import forward_rois, roi_taps, whole_images
@@ -27,6 +28,10 @@ def probe(detector: nn.Module, taps: list[str], owner: str, size: int | tuple[in
             features = forward_to(detector, image, records)
             if features is not None and roi_taps(records):
                 forward_rois(detector, features, whole_images(detector, image))
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(f'the {owner}, a {type(detector).__name__}, cannot be run on an image of {height} x {width} '
+                         f'({type(error).__name__}: {first_line(error)}); its widths may not meet: see that MMDet runs '
+                         'its config') from error
     finally:
         for module, mode in modes.items():
             module.training = mode

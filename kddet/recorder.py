@@ -174,7 +174,8 @@ def resolve_tap(model: nn.Module, tap: str, owner: str = 'model') -> nn.Module:
     near = difflib.get_close_matches(name, modules, n=3, cutoff=0.8)
     raise ValueError(f'tap {tap!r} is not in the {owner} ({type(model).__name__}); '
                      f'{parent or "it"} has {", ".join(children) or "no submodules"}'
-                     + (f'; near matches: {", ".join(near)}' if near else ''))
+                     + (f'; near matches: {", ".join(near)}' if near else '')
+                     + '; tools/inspect_model.py lists what can be tapped')
 
 
 def is_list(module: nn.Module) -> bool:

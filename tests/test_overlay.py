@@ -100,7 +100,7 @@ def test_names_are_of_methods(name):
      "unknown option of fgfi 'los_weight', did you mean 'loss_weight'"),
     (dict(methods=['fgfi'], options={'adl.beta': 1}, **TEACHER), "unknown method 'adl'; there are fgfi"),
     (dict(methods=['fgfi', 'labelenc'], teacher='t.py'), 'method fgfi reads a teacher, whose checkpoint is not given'),
-    (dict(methods=['adl']), 'reads a teacher, whose config and checkpoint is not given'),
+    (dict(methods=['adl']), 'reads a teacher, whose config and checkpoint are not given'),
 ])
 def test_refuses(plain_config, options, message):
     with pytest.raises(ValueError, match=message):
