@@ -1,51 +1,83 @@
-"""What every tool shares: MMDet's common flags, and errors of the user's input as one sentence."""
+"""What every tool shares: its parser, MMDet's common flags, and errors of the user's input as one sentence."""
 from __future__ import annotations
 
 import argparse
 import os
-import pickle
 import signal
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
+import torch
 from mmengine.config import Config, DictAction
 
-from kddet.checkpoint import refusal_reason
-from kddet.errors import RunFailed
+from kddet.explain import explain
+from kddet.options import near
 
-USER_ERRORS = (ValueError, FileNotFoundError, ImportError)
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, and near names, in place of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        wrong = message.partition('unrecognized arguments: ')[2].split(' ')[0]
+        raise ValueError(f'{message}{near(wrong, flags)}; {Path(self.prog).name} --help lists what it takes')
+
+
+class Settings(DictAction):
+    """``key=value ...`` as MMEngine reads them; what it cannot read is named."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: str | None = None) -> None:
+        for text in values:
+            try:
+                super().__call__(parser, namespace, [text], option_string)
+            except (ValueError, RecursionError, AssertionError):
+                raise argparse.ArgumentError(self, f'{text!r} cannot be read, write key=value, nested keys with dots, '
+                                             'lists as "[a,b]"; anything else belongs in a config file') from None
 
 
 def main_guard(main: Callable[[], None]) -> None:
     """Run ``main``; a user's error is one message on stderr and exit code 2, that of a run exit code 1.
 
-    ``KDDET_TRACEBACK=1`` shows it whole.
+    A bug shows its traceback. ``KDDET_TRACEBACK=1`` shows that of the others.
     """
     quiet()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` clauses run
     try:
         main()
-    except pickle.UnpicklingError as error:
-        _leave(error, f'the checkpoint is refused: {refusal_reason(error)}')
-    except KeyError as error:
-        if 'registry' not in str(error):  # a misspelt type is the user's; any other missing key shows its traceback
+    except Exception as error:
+        found = explain(error)
+        if found is None or os.environ.get('KDDET_TRACEBACK') == '1':
             raise
-        _leave(error, str(error.args[0]))
-    except USER_ERRORS as error:
-        _leave(error, str(error))
-    except RunFailed as error:
-        _leave(error, str(error), code=1)
+        message, code = found
+        sys.stdout.flush()
+        print(f'error: {message}\n(KDDET_TRACEBACK=1 shows where this was raised)', file=sys.stderr)
+        sys.exit(code)
 
 
 def add_host_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that MMDet's train.py and test.py have in common."""
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=Settings,
                         help='override settings of the config: key=value, nested keys with dots, lists as "[a,b]"')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """``--device``, one that torch can use."""
+    parser.add_argument('--device', type=_device, default='cuda' if torch.cuda.is_available() else 'cpu',
+                        help='default: %(default)s')
+
+
+def positive(text: str) -> int:
+    """A whole number of 1 or more, as the ``type`` of an argument."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number of 1 or more')
+    return int(text)
 
 
 def work_dir_of(args: argparse.Namespace, cfg: Config) -> str:
@@ -59,6 +91,32 @@ def work_dir_of(args: argparse.Namespace, cfg: Config) -> str:
     return os.path.join('work_dirs', '_'.join(filter(None, [methods, Path(args.config).stem])))
 
 
+def check_folder(path: str | Path, what: str) -> None:
+    """Create a folder to write to, before the work whose results it takes.
+
+    Raises:
+        ValueError: it cannot be created or written to.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+        problem = None if os.access(path, os.W_OK) else 'no permission to write'
+    except OSError as error:
+        problem = 'it is a file' if Path(path).is_file() else error.strerror
+    if problem:
+        raise ValueError(f'{what} {str(path)!r} cannot be written to ({problem}); give another folder')
+
+
+def check_file(path: str | Path, what: str) -> None:
+    """Create the folder of a file to write.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
+    if Path(path).is_dir():
+        raise ValueError(f'{what} {str(path)!r} is a folder; give the name of a file')
+    check_folder(Path(path).parent, f'the folder of {what}')
+
+
 def quiet() -> None:
     """Silence the host's deprecation warnings, which number in the dozens on a modern torch."""
     for category in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
@@ -66,8 +124,10 @@ def quiet() -> None:
     warnings.filterwarnings('ignore', message='.*(torch.jit|meshgrid|checkpoint|pkg_resources).*')
 
 
-def _leave(error: BaseException, message: str, code: int = 2) -> None:
-    if os.environ.get('KDDET_TRACEBACK') == '1':
-        raise error
-    print(f'error: {message}\n(KDDET_TRACEBACK=1 shows where this was raised)', file=sys.stderr)
-    sys.exit(code)
+def _device(text: str) -> str:
+    try:
+        torch.empty(0, device=text)
+    except (RuntimeError, AssertionError) as error:
+        gpus = ', '.join(f'cuda:{index}' for index in range(torch.cuda.device_count()))
+        raise argparse.ArgumentTypeError(f'{text!r} cannot be used here; there is cpu{gpus and ", " + gpus}') from error
+    return text

@@ -9,6 +9,8 @@ from mmengine.device import get_device
 from torch import distributed
 
 TORCHRUN = 'RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'
+ENVIRONMENT = dict(pytorch=TORCHRUN, slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+                   mpi=('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'))
 SHARDING = 'FSDPStrategy', 'DeepSpeedStrategy', 'ColossalAIStrategy'
 
 
@@ -30,7 +32,7 @@ def check_strategy(cfg: Config) -> None:
 def launch_on_cpu(cfg: Config) -> None:
     """Join the process group of torchrun with gloo where there is no GPU, and wrap the model for the CPU.
 
-    With a GPU, or without a launcher, nothing is done: MMEngine's own way is taken.
+    With a GPU, or without a launcher, MMEngine's own way is taken.
 
     Args:
         cfg: its ``launcher`` decides; a ``model_wrapper_cfg`` of its own keeps its settings.
@@ -39,15 +41,18 @@ def launch_on_cpu(cfg: Config) -> None:
         ValueError: another launcher than ``pytorch``, or one that was not started by torchrun.
     """
     launcher = cfg.get('launcher', 'none')
-    if launcher == 'none' or get_device() != 'cpu':
+    if launcher == 'none':
         return
-    if launcher != 'pytorch':
+    on_cpu = get_device() == 'cpu'
+    if on_cpu and launcher != 'pytorch':
         raise ValueError(f'--launcher {launcher} needs GPUs, and torch finds none; on CPUs start the tool by torchrun, '
                          'with --launcher pytorch')
-    missing = [name for name in TORCHRUN if name not in os.environ]
-    if missing:
-        raise ValueError(f'--launcher pytorch: {", ".join(missing)} not set in the environment; start the tool with '
-                         'tools/dist_train.sh, tools/dist_test.sh or torchrun, which set them')
+    if missing := [name for name in ENVIRONMENT.get(launcher, ()) if name not in os.environ]:
+        raise ValueError(f'--launcher {launcher}: {", ".join(missing)} not set in the environment; start the tool with '
+                         'tools/dist_train.sh, tools/dist_test.sh or torchrun (pytorch), tools/slurm_train.sh (slurm) '
+                         'or mpirun (mpi), which set them')
+    if not on_cpu:
+        return
     if not distributed.is_initialized():
         timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
         distributed.init_process_group('gloo', timeout=timedelta(seconds=timeout))

@@ -6,24 +6,24 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
 from mmengine.registry import init_default_scope
 
 from kddet.benchmark import Cost, measure, table
 from kddet.classes import resolve_class_map
-from kddet.cli import main_guard, quiet
+from kddet.cli import Parser, add_device_argument, check_file, main_guard, positive, quiet
 from kddet.config import load_config
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='distillation configs')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
-    parser.add_argument('--shape', nargs=2, type=int, default=(512, 512), metavar=('HEIGHT', 'WIDTH'),
+    add_device_argument(parser)
+    parser.add_argument('--shape', nargs=2, type=positive, default=(512, 512), metavar=('HEIGHT', 'WIDTH'),
                         help='of the batch, in pixels (default: 512 512)')
-    parser.add_argument('--batch', type=int, default=2, help='pictures (default: %(default)s)')
+    parser.add_argument('--batch', type=positive, default=2, help='pictures (default: %(default)s)')
     parser.add_argument('--boxes', type=int, default=8, help='a picture (default: %(default)s)')
-    parser.add_argument('--iters', type=int, default=5, help='measured, after one to warm up (default: %(default)s)')
+    parser.add_argument('--iters', type=positive, default=5,
+                        help='measured, after one to warm up (default: %(default)s)')
     parser.add_argument('--amp', action='store_true', help='in automatic mixed precision')
     parser.add_argument('--json', type=Path, metavar='FILE', help='append the rows, one a line')
     return parser.parse_args()
@@ -31,9 +31,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    if min(*args.shape, args.batch, args.iters) < 1 or args.boxes < 0:
-        raise ValueError(f'--shape {args.shape}, --batch {args.batch}, --iters {args.iters}, --boxes {args.boxes}: at '
-                         'least 1, 1, 1 and 0')
+    if args.boxes < 0:
+        raise ValueError(f'--boxes {args.boxes}: must be 0 or more')
+    if args.json:
+        check_file(args.json, '--json')
     quiet()
     costs: list[Cost] = []
     for config in args.configs:
@@ -43,7 +44,6 @@ def main() -> None:
         costs.append(measure(cfg, Path(config).stem, batch=args.batch, height=args.shape[0], width=args.shape[1],
                              boxes=args.boxes, iters=args.iters, device=args.device, amp=args.amp))
         if args.json:
-            args.json.parent.mkdir(parents=True, exist_ok=True)
             with args.json.open('a') as file:
                 file.write(json.dumps(costs[-1].row()) + '\n')
     print(f'{costs[0].machine}, {costs[0].threads} threads, medians of {args.iters}:\n\n{table(costs)}')

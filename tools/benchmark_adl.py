@@ -5,7 +5,7 @@ import torch
 from mmdet.models.losses import FocalLoss
 from torch import Tensor
 
-from kddet.cli import main_guard, quiet
+from kddet.cli import Parser, add_device_argument, main_guard, positive, quiet
 from kddet.losses import adaptive_distillation_loss
 from kddet.measure import median_seconds, peak_memory
 
@@ -13,13 +13,14 @@ STRIDES = (8, 16, 32, 64, 128)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
-    parser.add_argument('--shape', nargs=2, type=int, default=(800, 1344), metavar=('HEIGHT', 'WIDTH'),
+    parser = Parser(description=__doc__)
+    add_device_argument(parser)
+    parser.add_argument('--shape', nargs=2, type=positive, default=(800, 1344), metavar=('HEIGHT', 'WIDTH'),
                         help='of the picture, in pixels (default: 800 1344)')
-    parser.add_argument('--classes', type=int, default=80, help='default: %(default)s')
-    parser.add_argument('--anchors', type=int, default=9, help='a cell (default: %(default)s)')
-    parser.add_argument('--iters', type=int, default=3, help='measured, after one to warm up (default: %(default)s)')
+    parser.add_argument('--classes', type=positive, default=80, help='default: %(default)s')
+    parser.add_argument('--anchors', type=positive, default=9, help='a cell (default: %(default)s)')
+    parser.add_argument('--iters', type=positive, default=3,
+                        help='measured, after one to warm up (default: %(default)s)')
     return parser.parse_args()
 
 

@@ -3,20 +3,21 @@ import argparse
 
 import torch
 
-from kddet.cli import main_guard, quiet
+from kddet.cli import Parser, add_device_argument, main_guard, positive, quiet
 from kddet.labelenc import LabelEncoder, LabelMap, label_maps, present_label_map
 from kddet.measure import median_seconds, peak_memory
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
-    parser.add_argument('--shape', nargs=2, type=int, default=(800, 1344), metavar=('HEIGHT', 'WIDTH'),
+    parser = Parser(description=__doc__)
+    add_device_argument(parser)
+    parser.add_argument('--shape', nargs=2, type=positive, default=(800, 1344), metavar=('HEIGHT', 'WIDTH'),
                         help='of the batch, in pixels (default: 800 1344)')
-    parser.add_argument('--batch', type=int, default=2, help='pictures (default: %(default)s)')
-    parser.add_argument('--classes', type=int, default=80, help='default: %(default)s')
+    parser.add_argument('--batch', type=positive, default=2, help='pictures (default: %(default)s)')
+    parser.add_argument('--classes', type=positive, default=80, help='default: %(default)s')
     parser.add_argument('--boxes', type=int, default=8, help='a picture, of random classes (default: %(default)s)')
-    parser.add_argument('--iters', type=int, default=3, help='measured, after one to warm up (default: %(default)s)')
+    parser.add_argument('--iters', type=positive, default=3,
+                        help='measured, after one to warm up (default: %(default)s)')
     return parser.parse_args()
 
 

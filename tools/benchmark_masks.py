@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 
 from kddet.benchmark import random_boxes
-from kddet.cli import main_guard, quiet
+from kddet.cli import Parser, add_device_argument, main_guard, positive, quiet
 from kddet.config import load_config
 from kddet.heads.priors import LevelPriors
 from kddet.masks import anchor_sides, batch_fine_grained_masks, near_objects
@@ -14,13 +14,14 @@ from kddet.testing import toy_samples
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
-    parser.add_argument('--shape', nargs=2, type=int, default=(800, 1344), metavar=('HEIGHT', 'WIDTH'),
+    parser = Parser(description=__doc__)
+    add_device_argument(parser)
+    parser.add_argument('--shape', nargs=2, type=positive, default=(800, 1344), metavar=('HEIGHT', 'WIDTH'),
                         help='of the batch, in pixels (default: 800 1344)')
-    parser.add_argument('--batch', type=int, default=2, help='pictures (default: %(default)s)')
+    parser.add_argument('--batch', type=positive, default=2, help='pictures (default: %(default)s)')
     parser.add_argument('--boxes', type=int, default=100, help='a picture (default: %(default)s)')
-    parser.add_argument('--iters', type=int, default=3, help='measured, after one to warm up (default: %(default)s)')
+    parser.add_argument('--iters', type=positive, default=3,
+                        help='measured, after one to warm up (default: %(default)s)')
     return parser.parse_args()
 
 

@@ -6,8 +6,13 @@ set -euo pipefail
 CONFIG=$1
 CHECKPOINT=$2
 GPUS=$3
+PORT=${PORT:-29500}
+if [ "${NODE_RANK:-0}" = 0 ] && (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then
+    echo "error: port $PORT is taken, by another training on this machine perhaps; choose another: PORT=$((PORT + 1)) $0 $*" >&2
+    exit 2
+fi
 exec python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node-rank="${NODE_RANK:-0}" \
-    --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${PORT:-29500}" \
+    --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="$PORT" \
     --nproc-per-node="$GPUS" \
     "$(dirname "$0")/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "${@:4}"

@@ -5,14 +5,14 @@ import ast
 from mmengine.config import Config
 
 from kddet.checkpoint import load_checkpoint, load_weights, save_whole, student_weights
-from kddet.cli import main_guard
+from kddet.cli import Parser, check_file, main_guard
 from kddet.config import build_detector, load_config, student_config
 
 META = ('dataset_meta', 'epoch', 'iter', 'experiment_name', 'mmengine_version', 'seed', 'time')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('checkpoint', help='written by distillation training')
     parser.add_argument('-o', '--out', required=True, help='file to write, e.g. student.pth')
     parser.add_argument('--config', help='distillation or student config (default: the one inside the checkpoint)')
@@ -40,6 +40,7 @@ def literal_config(text: str, checkpoint: str) -> dict:
 
 def main() -> None:
     args = parse_args()
+    check_file(args.out, '--out')
     checkpoint = load_checkpoint(args.checkpoint)
     meta = checkpoint.get('meta', {})
     if args.config:

@@ -1,28 +1,26 @@
 """What can be tapped in a detector: submodules, shapes as channels x height x width, strides, and words for them."""
 import argparse
 
-from mmengine.config import DictAction
-
-from kddet.cli import main_guard, quiet
+from kddet.cli import Parser, Settings, main_guard, positive, quiet
 from kddet.config import build_detector, load_config
 from kddet.inspection import pairing, tappable
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('config', help='any MMDet config; a distillation config stands for its student')
     parser.add_argument('--teacher', metavar='CONFIG', help='print the pairing of its levels with those of a teacher')
-    parser.add_argument('--shape', nargs=2, type=int, default=(256, 256), metavar=('HEIGHT', 'WIDTH'),
+    parser.add_argument('--shape', nargs=2, type=positive, default=(256, 256), metavar=('HEIGHT', 'WIDTH'),
                         help='of the probe image in pixels (default: 256 256)')
-    parser.add_argument('--depth', type=int, default=3, help='of dotted names (default: %(default)s)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+    parser.add_argument('--depth', type=positive, default=3, help='of dotted names (default: %(default)s)')
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, help='override settings of the config')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    if min(args.shape) < 32 or args.depth < 1:
-        raise ValueError(f'--shape {args.shape} must be 32 or more each, --depth {args.depth} 1 or more')
+    if min(args.shape) < 32:
+        raise ValueError(f'--shape {args.shape[0]} {args.shape[1]}: both must be 32 or more')
     size = (args.shape[0], args.shape[1])
     quiet()
     cfg = load_config(args.config)

@@ -1,12 +1,12 @@
 """Write the digits data set in COCO format."""
 import argparse
 
-from kddet.cli import main_guard
+from kddet.cli import Parser, check_folder, main_guard
 from kddet.datasets import make_digits
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('--out', default='data/digits', help='folder to write to (default: %(default)s)')
     parser.add_argument('--train', type=int, default=800, help='training pictures (default: %(default)s)')
     parser.add_argument('--val', type=int, default=200, help='validation pictures (default: %(default)s)')
@@ -19,6 +19,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    check_folder(args.out, '--out')
     make_digits(args.out, train=args.train, val=args.val, unlabelled=args.unlabelled, size=args.size, seed=args.seed)
     print(f'{args.train} training, {args.val} validation and {args.unlabelled} unlabelled pictures of {args.size} px '
           f'written to {args.out}')

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kddet.benchmark import page as benchmark_page
 from kddet.benchmark import read_costs
-from kddet.cli import main_guard
+from kddet.cli import Parser, main_guard
 from kddet.studies import Study
 from kddet.studies.results import page, plot, read_rows, readme_section
 
@@ -13,7 +13,7 @@ START, END = '<!-- results: written by tools/make_results.py -->', '<!-- end of 
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('--check', action='store_true', help='write nothing, fail if a page differs from its rows')
     return parser.parse_args()
 

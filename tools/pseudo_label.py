@@ -1,19 +1,17 @@
 """Label pictures with a trained detector: its detections above a threshold, as a COCO json. Interrupted, it goes on."""
 import argparse
 
-import torch
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
 from kddet.classes import checkpoint_classes, config_classes
-from kddet.cli import main_guard
+from kddet.cli import Parser, Settings, add_device_argument, check_file, main_guard, positive
 from kddet.config import build_detector, load_config, student_config
 from kddet.datasets.pseudo_labels import Progress, PseudoLabels, category_ids, detect, pictures_of
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('config', help='of the detector, the teacher; a distillation config stands for its student')
     parser.add_argument('checkpoint', help='its weights')
     parser.add_argument('--images', help='folder of pictures; with --ann, the folder that its file names start from')
@@ -21,18 +19,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, help='COCO json to write')
     parser.add_argument('--score-thr', type=float, default=0.4, help='detections below are left out (default: 0.4)')
     parser.add_argument('--drop-empty', action='store_true', help='leave out pictures without a detection')
-    parser.add_argument('--batch-size', type=int, default=8, help='default: %(default)s')
+    parser.add_argument('--batch-size', type=positive, default=8, help='default: %(default)s')
     parser.add_argument('--workers', type=int, default=2, help='that load pictures (default: %(default)s)')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+    add_device_argument(parser)
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, help='override settings of the config')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    if not 0 <= args.score_thr <= 1 or args.batch_size < 1 or args.workers < 0:
-        raise ValueError(f'--score-thr {args.score_thr} must be between 0 and 1, --batch-size {args.batch_size} 1 or '
-                         f'more, --workers {args.workers} 0 or more')
+    if not 0 <= args.score_thr <= 1 or args.workers < 0:
+        raise ValueError(f'--score-thr {args.score_thr} must be between 0 and 1, --workers {args.workers} 0 or more')
+    check_file(args.out, '--out')
     cfg = student_config(load_config(args.config))
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)

@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from kddet.cli import main_guard
+from kddet.cli import Parser, check_folder, main_guard, positive
 from kddet.config import load_config, student_config
 from kddet.datasets import make_digits
 from kddet.studies import Run, execute
@@ -18,12 +18,12 @@ SEED = 0
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('--work-dir', default='work_dirs/quickstart', help='default: %(default)s')
     parser.add_argument('--data-root', default='data/digits', help='written if it is not there (default: %(default)s)')
-    parser.add_argument('--epochs', nargs=2, type=int, metavar=('TEACHER', 'STUDENT'),
+    parser.add_argument('--epochs', nargs=2, type=positive, metavar=('TEACHER', 'STUDENT'),
                         help='shorter or longer than the configs say')
-    parser.add_argument('--pictures', nargs=2, type=int, default=(800, 200), metavar=('TRAIN', 'VAL'),
+    parser.add_argument('--pictures', nargs=2, type=positive, default=(800, 200), metavar=('TRAIN', 'VAL'),
                         help='size of the data set when it is written (default: 800 200)')
     return parser.parse_args()
 
@@ -78,6 +78,8 @@ def summarise(runs: dict[str, Run], minutes: float) -> dict:
 def main() -> None:
     args = parse_args()
     began = time.monotonic()
+    check_folder(args.work_dir, '--work-dir')
+    check_folder(args.data_root, '--data-root')
     if not (Path(args.data_root) / 'instances_val.json').is_file():
         make_digits(args.data_root, train=args.pictures[0], val=args.pictures[1])
         print(f'digits written to {args.data_root}')

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import torch
 
-from kddet.cli import main_guard
+from kddet.cli import Parser, check_folder, main_guard, positive
+from kddet.data import check_data_files
 from kddet.studies import Study, execute, write_rows
 from kddet.studies.results import gains, read_rows, table
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('study', help='yaml file below configs/studies')
     parser.add_argument('--pairs', nargs='+', metavar='PAIR', help='only these detector pairs of the study')
     parser.add_argument('--seeds', nargs='+', type=int, metavar='SEED', help='only these seeds of the study')
     parser.add_argument('--variants', nargs='+', metavar='VARIANT', help='only these variants, and the baseline')
-    parser.add_argument('--jobs', type=int, default=max(1, torch.cuda.device_count() or 2),
+    parser.add_argument('--jobs', type=positive, default=max(1, torch.cuda.device_count() or 2),
                         help='runs side by side (default: one a GPU, or 2)')
     parser.add_argument('--data-root', help='folder of the data set, where it is not the one in the configs')
     parser.add_argument('--work-dir', help='folder for checkpoints and logs (default: work_dirs/studies/NAME)')
@@ -58,12 +59,14 @@ class Progress:
 
 def main() -> None:
     args = parse_args()
-    if args.jobs < 1:
-        raise ValueError(f'--jobs {args.jobs}: at least 1')
     study = Study.read(args.study)
     work_dir = Path(args.work_dir or Path('work_dirs/studies') / study.name).absolute()
     runs = study.runs(work_dir, args.data_root, args.pairs, args.seeds, args.variants)
     rows = Path(args.results) / f'{study.name}.jsonl'
+    check_folder(work_dir, '--work-dir')
+    check_folder(args.results, '--results')
+    for cfg in {run.work_dir.parent: run.cfg for run in runs if not run.after}.values():
+        check_data_files(cfg, 'train', 'val')
     execute(runs, jobs=args.jobs, report=Progress(runs, rows))
     print(f'{table(gains(read_rows(rows)), study.published)}\n\nrows in {rows}; write the pages with: '
           'python tools/make_results.py')

@@ -6,19 +6,21 @@ from mmdet.engine.hooks.utils import trigger_visualization_hook
 from mmdet.evaluation import DumpDetResults
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config, ConfigDict
+from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from kddet.checkpoint import check_checkpoint
-from kddet.cli import add_host_arguments, main_guard, work_dir_of
-from kddet.config import load_config, student_config
+from kddet.checkpoint import check_checkpoint, load_checkpoint, load_weights, student_weights
+from kddet.cli import Parser, add_host_arguments, check_folder, main_guard, work_dir_of
+from kddet.config import check_parts, load_config, student_config
+from kddet.data import check_data_files, check_loader
 from kddet.launch import launch_on_cpu
 
 TTA_META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('config', help='the distillation config, or the config of the plain student')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', help='dump the predictions to a .pkl file')
@@ -39,7 +41,10 @@ def test_config(args: argparse.Namespace) -> Config:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     cfg.work_dir = work_dir_of(args, cfg)
+    check_folder(cfg.work_dir, '--work-dir')
     cfg = student_config(cfg)
+    check_parts(cfg, 'test_dataloader', 'test_cfg', 'test_evaluator')
+    check_data_files(cfg, 'test')
     cfg.load_from = checkpoint
     if args.show or args.show_dir:
         cfg = trigger_visualization_hook(cfg, args)
@@ -64,12 +69,22 @@ def _use_tta(cfg: Config) -> None:
     dataset.pipeline = cfg.tta_pipeline
 
 
+def check_weights(runner: Runner, file: str) -> None:
+    """Refuse a checkpoint that leaves some of the detector random: MMEngine loads what fits."""
+    if '://' not in file:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        load_weights(getattr(model, 'module', model), student_weights(load_checkpoint(file)), name=file, extra=True,
+                     remedy='Give the checkpoint that belongs to this config')
+
+
 def main() -> None:
     args = parse_args()
     setup_cache_size_limit_of_dynamo()
     cfg = test_config(args)
     launch_on_cpu(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    check_weights(runner, cfg.load_from)
+    check_loader(runner.test_loop.dataloader, 'test_dataloader')
     if args.out:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     runner.test()

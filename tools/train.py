@@ -4,17 +4,29 @@ import tempfile
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from kddet.checkpoint import check_checkpoint
+from kddet.checkpoint import check_checkpoint, check_resumable
 from kddet.classes import check_config_classes, resolve_class_map
-from kddet.cli import add_host_arguments, main_guard, work_dir_of
-from kddet.config import is_distillation, load_config, write_config
+from kddet.cli import (
+    Parser,
+    Settings,
+    add_host_arguments,
+    check_file,
+    check_folder,
+    main_guard,
+    work_dir_of,
+)
+from kddet.config import check_parts, is_distillation, load_config, write_config
+from kddet.data import check_data_files, check_loader
+from kddet.distiller import check_methods
 from kddet.launch import check_strategy, launch_on_cpu
 from kddet.methods import NAMES
+from kddet.optim import check_optimizer
 from kddet.overlay import diagnose_methods, overlay, watch_terms
 from kddet.preflight import preflight
 from kddet.unlabelled import check_unlabelled_data
@@ -23,7 +35,7 @@ OVERLAY = ('teacher', 'teacher_checkpoint', 'class_map', 'method_options')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('config', help='a distillation config, or any MMDet config')
     parser.add_argument('--method', type=lambda text: text.split(','), metavar='NAME[,NAME...]',
                         help=f'distil the detector of a plain config: {", ".join(NAMES)}')
@@ -31,7 +43,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--teacher-checkpoint', metavar='FILE', help='its weights, a path or an URL')
     parser.add_argument('--class-map', choices=['auto'], help='for a teacher of other classes: compare those that both '
                         'have by name, and leave the others out')
-    parser.add_argument('--method-options', nargs='+', action=DictAction, default={},
+    parser.add_argument('--method-options', nargs='+', action=Settings, default={},
                         help='settings of the methods: fgfi.loss_weight=0.02')
     parser.add_argument('--method-diagnostics', type=int, metavar='N', help='every N iterations, log how strong the '
                         "gradient of each method's terms is beside the detection loss's, and their cosine")
@@ -55,6 +67,8 @@ def training_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    check_parts(cfg, 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+    check_optimizer(cfg)
     if args.method:
         cfg = overlay(cfg, methods=args.method, options=args.method_options, teacher=args.teacher,
                       teacher_checkpoint=args.teacher_checkpoint, class_map=args.class_map)
@@ -76,7 +90,7 @@ def training_config(args: argparse.Namespace) -> Config:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
     if args.auto_scale_lr:
-        if not {'enable', 'base_batch_size'} <= set(cfg.get('auto_scale_lr', {})):
+        if not {'enable', 'base_batch_size'} <= set(cfg.get('auto_scale_lr') or {}):
             raise ValueError('--auto-scale-lr needs auto_scale_lr=dict(enable=False, base_batch_size=...) in the '
                              f'config {args.config}')
         cfg.auto_scale_lr.enable = True
@@ -88,6 +102,9 @@ def training_config(args: argparse.Namespace) -> Config:
         cfg.load_from = check_checkpoint(cfg.load_from)
     elif cfg.get('resume') and (latest := find_latest_checkpoint(cfg.work_dir)):
         check_checkpoint(latest)
+    if is_distillation(cfg):
+        check_methods(cfg.model.get('teacher'), cfg.model.get('methods'))
+    check_data_files(cfg, 'train', 'val')
     if line := resolve_class_map(cfg):
         print(line)
     check_strategy(cfg)
@@ -100,8 +117,11 @@ def training_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     setup_cache_size_limit_of_dynamo()
     args = parse_args()
+    if args.dump_config and not args.dump_config.endswith('.py'):
+        raise ValueError(f'--dump-config {args.dump_config!r} must end in .py')
     cfg = training_config(args)
     if args.dump_config:
+        check_file(args.dump_config, '--dump-config')
         write_config(cfg, args.dump_config)
         print(f'wrote {args.dump_config}; train it with: tools/train.py {args.dump_config}')
         return
@@ -111,6 +131,7 @@ def main() -> None:
             cfg.update(work_dir=folder, visualizer=None, log_level='ERROR')
             report(build_runner(cfg), args)
         return
+    check_folder(cfg.work_dir, '--work-dir')
     runner = build_runner(cfg)
     if is_distillation(cfg):
         report(runner, args)
@@ -118,7 +139,14 @@ def main() -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    """The Runner, its data looked at, and what it is to resume from."""
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if cfg.get('resume') and (file := cfg.get('load_from') or find_latest_checkpoint(cfg.work_dir)):
+        check_resumable(runner.model.module if is_model_wrapper(runner.model) else runner.model, file)
+    check_loader(runner.train_loop.dataloader, 'train_dataloader')
+    if runner.val_loop is not None:
+        check_loader(runner.val_loop.dataloader, 'val_dataloader')
+    return runner
 
 
 def report(runner: Runner, args: argparse.Namespace) -> None:

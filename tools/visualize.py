@@ -12,16 +12,17 @@ from typing import Any
 import mmcv
 import torch
 from mmdet.structures.bbox import get_box_tensor
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 import kddet
 from kddet.checkpoint import load_checkpoint, load_weights, state_dict_of
 from kddet.classes import config_classes, resolve_class_map
-from kddet.cli import main_guard
+from kddet.cli import Parser, Settings, check_file, check_folder, main_guard, positive
 from kddet.config import is_distillation, load_config, student_config
 from kddet.features import compared_features, feature_methods
 from kddet.inference import TrainedDetector
+from kddet.options import check_options
 from kddet.pictures import (
     Panel,
     compare_picture,
@@ -39,11 +40,11 @@ IMITATION = 'kddet.FineGrainedImitation'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     what = parser.add_subparsers(dest='what', required=True)
     masks = what.add_parser('masks', help='the mask of each level over validation pictures, with their boxes')
     masks.add_argument('config', help='a distillation config, or any MMDet config; no weights are needed')
-    masks.add_argument('--method-options', nargs='+', action=DictAction, default={},
+    masks.add_argument('--method-options', nargs='+', action=Settings, default={},
                        help='of the imitation, over those of the config: threshold_factor=0.3 scope=level')
     labelenc = what.add_parser('labelenc', help='label map, energy of the encodings and reconstruction')
     labelenc.add_argument('config', help='of step 1, a kddet.LabelEncAutoencoder')
@@ -63,9 +64,9 @@ def parse_args() -> argparse.Namespace:
     energy.add_argument('--method', help='which, where the config has several')
     for own in (masks, labelenc, compare, energy):
         own.add_argument('--out', required=True, help='folder for the pictures')
-        own.add_argument('--number', type=int, default=4, help='of pictures of the validation data, from its beginning '
-                         '(default: %(default)s)')
-        own.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+        own.add_argument('--number', type=positive, default=4, help='of pictures of the validation data, from its '
+                         'beginning (default: %(default)s)')
+        own.add_argument('--cfg-options', nargs='+', action=Settings, help='override settings of the config')
     curves = what.add_parser('curves', help='mAP and every loss over training, of one or more runs')
     curves.add_argument('work_dirs', nargs='+', metavar='work_dir', help='of runs, whatever they were trained with')
     curves.add_argument('--out', required=True, metavar='FILE.png', help='the picture')
@@ -73,8 +74,6 @@ def parse_args() -> argparse.Namespace:
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    if args.number < 1:
-        raise ValueError(f'--number {args.number}: at least 1')
     cfg = load_config(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
@@ -88,7 +87,9 @@ def imitation(cfg: Config, detector: torch.nn.Module, options: dict) -> kddet.Fi
     settings = dict(found[0] if found else {}, **options)
     settings.update(type=IMITATION, adapter=None)
     settings.pop('teacher_tap', None)
-    method = kddet.MODELS.build(settings)
+    kind, own = kddet.FineGrainedImitation, {key: value for key, value in settings.items() if key != 'type'}
+    check_options(kind, own, 'the imitation')
+    method = kind(**own)
     method.bind(detector, detector)
     records = probe(detector, list(method.student_taps), 'student')
     method.build(records, records)
@@ -202,14 +203,13 @@ def chosen_method(methods: dict[str, Any], name: str | None) -> Any:
 
 def pictures(out: str, data: dict) -> Iterator[tuple[Path, torch.Tensor, Any]]:
     """A file to write, the network's input and the sample of each picture of a batch."""
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
     for image, sample in zip(data['inputs'], data['data_samples']):
-        yield folder / f'{Path(sample.img_path).stem}.png', image, sample
+        yield Path(out) / f'{Path(sample.img_path).stem}.png', image, sample
 
 
 def main() -> None:
     args = parse_args()
+    (check_file if args.what == 'curves' else check_folder)(args.out, '--out')
     dict(masks=masks, labelenc=labelenc, compare=compare, energy=energy, curves=curves)[args.what](args)
 
 

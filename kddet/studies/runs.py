@@ -153,7 +153,7 @@ class Run:
         else:
             pointer.unlink(missing_ok=True)
 
-    def tail(self, lines: int = 15) -> str:
+    def tail(self, lines: int = 3) -> str:
         """The end of the output, for an error message."""
         path = self.work_dir / 'output.log'
         return '\n'.join(path.read_text(errors='replace').splitlines()[-lines:]) if path.is_file() else ''

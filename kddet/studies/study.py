@@ -52,8 +52,12 @@ class Study:
     def read(cls, path: str | Path) -> Study:
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f'study {str(path)!r} does not exist')
-        content = yaml.safe_load(path.read_text())
+            raise FileNotFoundError(f'study {str(path)!r} does not exist (working directory: {Path.cwd()}); there are '
+                                    'some in configs/studies')
+        try:
+            content = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            raise ValueError(f'{path} is not yaml ({" ".join(str(error).split())}); correct it') from error
         if not isinstance(content, dict):
             raise ValueError(f'{path} holds a {type(content).__name__}, a study is a mapping of {", ".join(KEYS)}')
         for key, value in content.items():

@@ -252,7 +252,7 @@ def test_masks_are_drawn(trained, run, tmp_path):
     pictures = sorted((tmp_path / 'masks').glob('*.png'))
     assert len(pictures) == 2 and all(f'wrote masks/{path.name}' in out for path in pictures)
     assert all(path.stat().st_size > 20_000 for path in pictures)
-    assert 'at least 1' in run('visualize.py', 'masks', trained[0], '--out', 'masks', '--number', '0', code=2)
+    assert '1 or more' in run('visualize.py', 'masks', trained[0], '--out', 'masks', '--number', '0', code=2)
 
 
 def test_a_distilled_run_is_looked_at(trained, run, tmp_path):
@@ -335,7 +335,7 @@ def test_steps_are_measured(run, tmp_path):
     assert len(re.findall(r'^\| (?:fgfi|hint)_quick \| 1 x 64 x 64 \|(?: -?[0-9.]+ \|){5}$', out, re.M)) == 2
     rows = [json.loads(line) for line in (tmp_path / 'a/rows.jsonl').read_text().splitlines()]
     assert [row['config'] for row in rows] == ['fgfi_quick', 'hint_quick'] and rows[0]['machine']
-    assert 'at least 1' in run('benchmark.py', configs[0], '--iters', '0', code=2)
+    assert '1 or more' in run('benchmark.py', configs[0], '--iters', '0', code=2)
 
 
 def test_adaptive_distillation_is_measured_beside_the_focal_loss(run):
