@@ -2,13 +2,13 @@
 import argparse
 from pathlib import Path
 
-from kddet.cli import main_guard
+from kddet.cli import Parser, main_guard
 from kddet.report import make_report
 from kddet.teacher_accuracy import CACHE
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, epilog='Detectors are measured on the validation data of '
+    parser = Parser(description=__doc__, epilog='Detectors are measured on the validation data of '
                                      f'their configs, once: what they find is kept in {CACHE}. Start it where the '
                                      'training was started, so that relative paths in the configs are found.')
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='of a run of tools/train.py')
