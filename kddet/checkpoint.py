@@ -211,7 +211,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str, 
     return line
 
 
-def _some(keys: list[str], most: int = 3) -> str:
+def _some(keys: list[str], most: int = 2) -> str:
     return ', '.join(keys[:most]) + (f' and {len(keys) - most} more' if len(keys) > most else '')
 
 

@@ -34,7 +34,7 @@ def run(job: dict) -> int:
     if 'file_size' in job:  # as on a disk that is full
         resource.setrlimit(resource.RLIMIT_FSIZE, (job['file_size'], job['file_size']))
     sys.argv = [job['tool'], *job['arguments']]
-    sys.path[0] = os.path.dirname(job['tool'])
+    sys.path[:1] = [os.path.dirname(job['tool']), *filter(None, [job['environment'].get('PYTHONPATH')])]
     try:
         runpy.run_path(job['tool'], run_name='__main__')
     except SystemExit as error:
