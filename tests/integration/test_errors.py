@@ -37,7 +37,7 @@ CASES = [  # command, and what is in the message
     ('train.py no_base.py', "gone.py', which ... no_base.py' has in its _base_, does not exist; correct the path"),
     ('train.py syntax.py', "config 'syntax.py' cannot be read (line 2): SyntaxError: '(' was never closed"),
     ('train.py name_error.py', "name_error.py' cannot be read (line 2): NameError: name 'RetinaNet'"),
-    ('train.py no_import.py', "'no_import.py' names modules in custom_imports ... No module named 'not_there' ... PYT"),
+    ('train.py no_import.py', "'no_import.py' imports 'not_there', which Python does not find ... PYTHONPATH"),
     ('train.py no_model.py', "no_model.py is not the config of a detector: its model is None; it must be model=dict"),
     ('plain: model.type=None', 'is not the config of a detector: its model has the type None'),
     ('plain: model=[1]', 'is not the config of a detector: its model is [1]'),
