@@ -134,7 +134,7 @@ CASES = [  # command, and what is in the message
     ('visualize.py labelenc student.py student.pth --out o', 'is a RetinaNet; give the config of step 1'),
     ('visualize.py labelenc step1.py student.pth --out o', '64 missing (missing: encoder.stem.weight'),
     # hooks
-    ('train.py hook.py', "LossWeightHook schedules method 'fgfi', the model has ['hint']"),
+    ('train.py hook.py --preflight-images 0', "LossWeightHook schedules method 'fgfi', the model has ['hint']"),
     ('train.py hook_plain.py', 'this hook of kddet needs a kddet.Distiller or LabelEncAutoencoder, the model is a Ret'),
     ('plain: default_hooks.logger.type=LogerHook', "hook 'LogerHook' is not registered (did you mean 'LoggerHook'?)"),
     # classes
