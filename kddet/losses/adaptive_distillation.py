@@ -34,15 +34,15 @@ def adaptive_distillation_loss(student_logits: Tensor, teacher_logits: Tensor, *
     Tang et al., *Learning Efficient Detector with Semi-supervised Adaptive Distillation* (arXiv:1901.00366), Eq. 5-8.
     With :math:`p` and :math:`q` the sigmoid scores of student and teacher and :math:`T(q)` the teacher's entropy:
 
-    .. math:: L = \big(1 - e^{-(\mathrm{KL} + \beta T(q))}\big)^\gamma\, \mathrm{KL}, \quad
+    .. math:: L = \bigl(1 - e^{-(\mathrm{KL} + \beta T(q))}\bigr)^\gamma\, \mathrm{KL}, \quad
               \mathrm{KL} = q \log\frac{q}{p} + (1 - q) \log\frac{1 - q}{1 - p}
 
     The authors' code differs, and is ``form='code'``. Its ``beta`` has the opposite role (1 minus the paper's; they
     release 0 with ``gamma=2``), it weighs an :math:`\alpha`-weighted cross-entropy, and its temperature only
     multiplies the result:
 
-    .. math:: L = T^2 \big(1 - e^{-(\mathrm{CE} - \beta T(q))}\big)^\gamma
-              \big(-\alpha\, q \log p - (1 - \alpha)(1 - q) \log(1 - p)\big)
+    .. math:: L = T^2 \bigl(1 - e^{-(\mathrm{CE} - \beta T(q))}\bigr)^\gamma
+              \bigl(-\alpha\, q \log p - (1 - \alpha)(1 - q) \log(1 - p)\bigr)
 
     ``form='softmax'`` is the paper's form over the classes of a row, an extension for RoI heads. The paper names no
     temperature; in its forms the logits are divided by it and the loss is multiplied by its square, as Hinton's is.

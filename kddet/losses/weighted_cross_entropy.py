@@ -55,7 +55,7 @@ def weighted_soft_binary_cross_entropy(student_logits: Tensor, teacher_logits: T
     The paper's two-class softmax of the RPN, written for one logit; for :math:`C` classes the sum over them. Not in
     the paper: heads of more than one class.
 
-    .. math:: L = -\big(q \log p + w\,(1 - q) \log(1 - p)\big), \quad p = \sigma(z^s / T),\ q = \sigma(z^t / T)
+    .. math:: L = -\bigl(q \log p + w\,(1 - q) \log(1 - p)\bigr), \quad p = \sigma(z^s / T),\ q = \sigma(z^t / T)
 
     Args:
         student_logits: any shape.
