@@ -10,7 +10,7 @@ PYTHON ?= $(or $(shell for p in python3 python3.11 python3.12 python3.10; do \
 	done),python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart labelenc-digits test test-fast test-stacks lint data results clean
+.PHONY: help setup quickstart labelenc-digits test test-fast test-stacks lint data results docs clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -50,5 +50,9 @@ data: setup  ## write the digits data set to data/digits
 results: setup  ## write the tables and plots from the rows in results/
 	@$(BIN)/python tools/make_results.py
 
+docs: setup  ## build the documentation, docs/_build/html/index.html
+	@$(BIN)/python -m sphinx -W --keep-going -q -d docs/_build/cache docs docs/_build/html
+	@echo 'wrote docs/_build/html/index.html'
+
 clean:  ## remove the environments and caches, keep data and work_dirs
-	rm -rf .venv .venv-onedl .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf docs/_build .venv .venv-onedl .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -63,7 +63,7 @@ def test_cuda_ops_are_built_where_gpu_and_nvcc_are(setup_env, monkeypatch, tmp_p
 def test_help_lists_every_verb_with_a_line(repository):
     said = subprocess.run(['make', 'help'], cwd=repository, capture_output=True, text=True).stdout
     for verb in ('help', 'setup', 'quickstart', 'labelenc-digits', 'test', 'test-fast', 'test-stacks', 'lint', 'data',
-                 'results', 'clean'):
+                 'results', 'docs', 'clean'):
         (line,) = [line for line in said.splitlines() if line.split()[:2] == ['make', verb]]
         assert len(line.split()) > 4
 
