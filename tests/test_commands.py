@@ -1,0 +1,114 @@
+"""Every command in the documents: its flags and files are there, and what can be run in seconds is run."""
+import copy
+import importlib.util
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kddet.datasets import make_digits
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted(ROOT.glob('configs/*/README.md')),
+         *sorted(file for file in ROOT.glob('docs/**/*.md') if '_build' not in file.parts)]
+LAUNCHERS = {  # to the arguments of train.py or test.py
+    'dist_train.sh': lambda own: ('train.py', [own[0], *own[2:]]),
+    'dist_test.sh': lambda own: ('test.py', [*own[:2], *own[3:]]),
+    'slurm_train.sh': lambda own: ('train.py', [own[2], '--work-dir', own[3], *own[4:]])}
+LONG = 'make_digits.py', 'make_results.py', 'run_study.py'
+
+
+def commands(page: Path) -> list[str]:
+    """Lines of indented blocks, continued lines joined; an indented block is commands, or a message of kddet's."""
+    text = re.sub(r'^(`{3,}).*?^\1\s*$', '', page.read_text(), flags=re.M | re.S)
+    blocks = re.findall(r'^\n((?: {4}.*\n)+)', text, re.M)
+    lines = re.sub(r' *\\\n *', ' ', ''.join(blocks)).splitlines()
+    return [line.strip() for line in lines if not line.startswith('    error: ')]
+
+
+def words(command: str) -> list[str]:
+    """Of a command, without settings of the environment before it."""
+    found = shlex.split(command, comments=True)
+    while found and re.fullmatch(r'[A-Z_]+=\S*', found[0]):
+        found = found[1:]
+    return found
+
+
+def cheap(command: str) -> bool:
+    """Whether it runs in seconds. What trains a config of ours is left to the tests of ``configs/quick``."""
+    program, tool, *arguments = [*words(command), '', '']
+    trains = tool.endswith('/train.py') and arguments[0].startswith('configs/')
+    return program == 'python' and tool.startswith('tools/') and not tool.endswith(LONG) and not trains
+
+
+ALL = [pytest.param(page, command, id=f'{page.relative_to(ROOT)}: {command[:60]}')
+       for page in PAGES for command in commands(page)]
+
+
+@pytest.mark.parametrize(('page', 'command'), ALL)
+def test_command_is_there_with_its_flags_and_files(page, command, monkeypatch, capsys):
+    program, *arguments = words(command)
+    for argument in arguments:
+        if argument.startswith(('configs/', 'docs/', 'tools/')):
+            assert (ROOT / argument).exists(), f'{argument} does not exist'
+    if program == 'make':
+        verbs = [word for word in arguments if '=' not in word]
+        assert verbs and all(re.search(rf'^{verb}:.*## ', (ROOT / 'Makefile').read_text(), re.M) for verb in verbs)
+    elif program == 'python' and arguments[:2] != ['-m', 'pytest']:
+        parse(arguments[0].removeprefix('tools/'), arguments[1:], monkeypatch)
+    elif program.startswith('tools/'):
+        tool = program.removeprefix('tools/')
+        parse(*LAUNCHERS.get(tool, lambda own: (tool, own))(arguments), monkeypatch)
+    else:
+        assert program in ('source', 'pip', 'python'), f'is this a command? {command}'
+
+
+def parse(tool: str, arguments: list[str], monkeypatch) -> None:
+    """As the tool itself does; it leaves with 2 where a flag or a value is not its own."""
+    spec = importlib.util.spec_from_file_location(f'tool_{Path(tool).stem}', ROOT / 'tools' / tool)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, 'argv', [tool, *arguments])
+    spec.loader.exec_module(module)
+    module.parse_args()
+
+
+@pytest.fixture
+def folder(plain_config, teacher_files, tmp_path_factory):
+    """What a user has who reads the pages: a student, a teacher, a checkout, the digits."""
+    folder = tmp_path_factory.mktemp('reader')
+    for name in ('tools', 'configs', 'docs'):
+        (folder / name).symlink_to(ROOT / name)
+    make_digits(folder / 'data/digits', train=64, val=16)
+    cfg = copy.deepcopy(plain_config)
+    cfg.merge_from_dict({'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
+    cfg.dump(folder / 'my_student.py')
+    for file, name in zip(teacher_files, ('my_teacher.py', 'my_teacher.pth')):
+        (folder / name).symlink_to(file)
+    blocks = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.S)
+    own = [block for block in blocks if 'student=_base_.model' in block or block.startswith('custom_hooks')]
+    (folder / 'my_distillation.py').write_text(''.join(own))
+    return folder
+
+
+@pytest.mark.slow
+def test_commands_run(folder):
+    """One after the other, each once; runs of one epoch instead of twelve."""
+    todo = dict.fromkeys(command for page in PAGES for command in commands(page) if cheap(command))
+    assert len(todo) > 15
+    server = subprocess.Popen([sys.executable, ROOT / 'tests/integration/fork_server.py'], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True, bufsize=1)
+    with server:
+        for command in todo:
+            tool, *arguments = words(command.replace('epoch_12', 'epoch_1'))[1:]
+            if command.startswith('PYTHONPATH='):  # read when Python starts
+                line = command.replace('PYTHONPATH=', f'PYTHONPATH={ROOT}:').replace(' python ', f' {sys.executable} ')
+                subprocess.run(line, shell=True, cwd=folder, check=True, capture_output=True)
+                continue
+            print(json.dumps(dict(tool=str(ROOT / tool), arguments=arguments, folder=str(folder), environment={},
+                                  output=str(folder / 'output'))), file=server.stdin)
+            assert server.stdout.readline() == '0\n', f'{command}\n{(folder / "output").read_text()}'
+        server.stdin.close()
