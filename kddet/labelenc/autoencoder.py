@@ -65,7 +65,7 @@ class LabelEncAutoencoder(StudentWrapper):
             self.encoder_neck = copy.deepcopy(self.student.neck)
             pyramid = records.pyramid(NECK)
             check_encodings(self.encoder, self.encoder_neck, pyramid)
-            self.methods = ModuleDict(dict(distance=_Distance(pyramid[0].shape[1], distance_weight)))
+            self.methods = ModuleDict(dict(distance=_Distance(pyramid[0].shape[1], distance_weight if joint else 0)))
         self.check_names()
         if not joint:
             for part in (self.student.backbone, self.student.neck, self.methods):

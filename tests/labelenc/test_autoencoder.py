@@ -131,6 +131,7 @@ def test_reconstruction_alone():
         trained = part in ('heads', 'encoder')
         assert all(value.requires_grad is trained and (value.grad is not None) is trained
                    for value in parameters.values())
+    assert not model.methods['distance'].weight  # there is none, and the hook that watches for silent methods knows
 
 
 def test_without_distance():
