@@ -22,7 +22,7 @@ setup(
     packages=find_packages(include=['kddet', 'kddet.*']),
     package_data={'kddet.report': ['page.html.j2', 'page.css']},
     python_requires='>=3.10',
-    install_requires=['jinja2', 'numpy', 'packaging'],
+    install_requires=['jinja2', 'numpy', 'packaging', 'safetensors'],
     extras_require=dict(
         openmmlab=['setuptools<82', *requirements('openmmlab')],
         onedl=['setuptools<82', *requirements('onedl')],

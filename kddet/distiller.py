@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from mmengine.model import ModuleDict
@@ -20,7 +21,11 @@ from kddet.student_wrapper import StudentWrapper, Unregistered, random_state_kep
 from kddet.teacher import FrozenTeacher
 from kddet.unlabelled import forward_unlabelled, labelled_first
 
+if TYPE_CHECKING:
+    from kddet.cache.teacher_cache import TeacherCache
+
 CHECKED = -1
+NOT_OF_OUTPUTS = 'config', 'checkpoint', 'strict', 'trust_checkpoint', 'class_map', 'cache', 'input_scale'
 PATIENCE = 20  # iterations: a batch without proposals has no loss on RoIs
 
 
@@ -34,7 +39,8 @@ class Distiller(StudentWrapper):
     Args:
         student: config of any MMDet detector.
         teacher: keyword arguments of :class:`kddet.FrozenTeacher`: ``config`` and ``checkpoint``. May be left out
-            where no method reads a teacher.
+            where no method reads a teacher. ``cache``, arguments of
+            :class:`kddet.cache.teacher_cache.TeacherCache`, keeps its outputs on disk.
         methods: ``{name: config of a DistillMethod}``; the name is used in the log (``loss_<name>``).
         data_preprocessor: of the student, where its config has none.
 
@@ -47,11 +53,13 @@ class Distiller(StudentWrapper):
         check_methods(teacher, methods)
         super().__init__(student, data_preprocessor)
         with random_state_kept():
-            self._teacher = Unregistered(FrozenTeacher(**teacher) if teacher else None)
+            self.teacher_cache = _build_cache(teacher.get('cache')) if teacher else None
+            self._teacher = Unregistered(FrozenTeacher(**_of_teacher(teacher)) if teacher else None)
             # in the order of their names, in which MMEngine writes configs: a config read again trains the same
             self.methods = ModuleDict({name: MODELS.build(cfg) for name, cfg in sorted((methods or {}).items())})
             self._check()
             self._build_methods()
+            self._bind_cache(teacher or {})
         self.check_names()
         self._gradients: dict[tuple[str, str], int] = {}  # terms: iterations without a gradient, or CHECKED
 
@@ -75,6 +83,8 @@ class Distiller(StudentWrapper):
             losses = dict(self.student.loss(batch_inputs[:labelled], batch_data_samples[:labelled]))
         if labelled < len(batch_inputs):
             forward_unlabelled(self.student, batch_inputs[labelled:], active, student_records)
+        if self.teacher_cache is not None:
+            self.teacher_cache.wait(teacher_records)
         if proposals and self.teacher is not None:
             self.teacher.replay(teacher_records, recorded_rois(student_records, proposals))
         _scale(losses, {key: factor for method in active.values()
@@ -104,7 +114,15 @@ class Distiller(StudentWrapper):
         taps = _taps(methods, 'teacher_taps')
         if self.teacher is None or not taps:
             return Records((), 'teacher')
-        return self.teacher.record(inputs, samples, taps)
+        return (self.teacher_cache or self.teacher).record(inputs, samples, taps)
+
+    def _bind_cache(self, teacher: dict) -> None:
+        """Everything that some method will ever read is kept."""
+        if self.teacher is None or self.teacher_cache is None:
+            return
+        ever_on = {name: method for name, method in self.methods.items() if method.loss_weight}
+        self.teacher_cache.bind(self.teacher, _taps(ever_on, 'teacher_taps'), f'{teacher["checkpoint"]}', {
+            key: value for key, value in teacher.items() if key not in NOT_OF_OUTPUTS})
 
     def _check_gradient(self, name: str, terms: dict[str, Tensor]) -> None:
         """Once a term, where it first has a gradient in training: can it change the student at all?"""
@@ -168,7 +186,8 @@ def check_methods(teacher: dict | None, methods: dict | None) -> None:
     """
     if teacher and not isinstance(teacher, Mapping):
         raise ValueError(f"teacher is {teacher!r}, it must be teacher=dict(config='...', checkpoint='...')")
-    check_options(FrozenTeacher, teacher or dict(config=None, checkpoint=None), 'teacher')
+    check_options(FrozenTeacher, _of_teacher(teacher or dict(config=None, checkpoint=None)), 'teacher')
+    _build_cache((teacher or {}).get('cache'))
     if methods and not isinstance(methods, Mapping):
         raise ValueError(f"methods is {methods!r}, it must be methods=dict(name=dict(type='kddet...'))")
     for name, cfg in (methods or {}).items():
@@ -177,6 +196,20 @@ def check_methods(teacher: dict | None, methods: dict | None) -> None:
         kind = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
         if isinstance(kind, type) and issubclass(kind, DistillMethod):
             check_options(kind, {key: value for key, value in cfg.items() if key != 'type'}, f'method {name!r}')
+
+
+def _of_teacher(cfg: dict) -> dict:
+    """Without the cache, which is not the teacher's own."""
+    return {key: value for key, value in cfg.items() if key != 'cache'}
+
+
+def _build_cache(cfg: dict | None) -> TeacherCache | None:
+    """It needs safetensors, and a run without a cache does not."""
+    if not cfg:
+        return None
+    from kddet.cache.teacher_cache import TeacherCache
+    check_options(TeacherCache, cfg, 'cache of the teacher')
+    return TeacherCache(**cfg)
 
 
 def _taps(methods, kind: str) -> list[str]:

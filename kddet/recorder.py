@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +61,7 @@ class Records(Mapping):
         """
         if not self[tap]:
             raise RuntimeError(f'tap {tap!r} is in the {self._owner} but was not called in this forward')
-        outputs = [self._unchanged(tap, call) for call in self[tap]]
+        outputs = self.values_of(tap)
         if item is not None:
             outputs = [output[item] for output in outputs]
         levels = outputs[0] if len(outputs) == 1 and isinstance(outputs[0], (tuple, list)) else outputs
@@ -69,6 +69,18 @@ class Records(Mapping):
             raise TypeError(f'tap {tap!r} of the {self._owner} gives {_kind(outputs[0])} a call, a pyramid has one '
                             'tensor a level; tap a module deeper inside')
         return tuple(levels)
+
+    def values_of(self, tap: str) -> list[Any]:
+        """What was tapped, one a call; refused where it was overwritten in place since."""
+        return [self._unchanged(tap, call) for call in self[tap]]
+
+    def of_taps(self, taps: Iterable[str]) -> Records:
+        """The same records, of some taps alone."""
+        part = Records(taps, self._owner)
+        for tap in part:
+            part._calls[tap] = list(self[tap])
+        part.features, part.class_map, part.unlabelled = self.features, self.class_map, self.unlabelled
+        return part
 
     def extend(self, other: Records) -> None:
         """Append the calls of another forward of the same model."""
@@ -78,7 +90,7 @@ class Records(Mapping):
     def replace(self, function: Callable[[Any], Any]) -> None:
         """Put ``function(value)`` in the place of what every tap holds of each call."""
         for tap, calls in self._calls.items():
-            self._calls[tap] = [_call_of(tap, function(self._unchanged(tap, call))) for call in calls]
+            self._calls[tap] = [call_of(tap, function(self._unchanged(tap, call))) for call in calls]
 
     def append_unlabelled(self, other: Records, count: int) -> None:
         """Append images that were forwarded without labels to the batch of every tap that they came by.
@@ -90,7 +102,7 @@ class Records(Mapping):
         self.unlabelled = count
         for tap, calls in self._calls.items():
             if other[tap]:
-                self._calls[tap] = [_joined(tap, self._unchanged(tap, own), other._unchanged(tap, more))
+                self._calls[tap] = [call_of(tap, _concatenated(self._unchanged(tap, own), other._unchanged(tap, more)))
                                     for own, more in zip(calls, other[tap], strict=True)]
 
     def _unchanged(self, tap: str, call: Call) -> Any:
@@ -187,11 +199,8 @@ def _value(tap: str, args: tuple, output: Any) -> Any:
     return args[0] if tap.endswith(INPUT) else output
 
 
-def _joined(tap: str, own: Any, more: Any) -> Call:
-    return _call_of(tap, _concatenated(own, more))
-
-
-def _call_of(tap: str, value: Any) -> Call:
+def call_of(tap: str, value: Any) -> Call:
+    """A call of which no more is known than what was tapped."""
     taken, given = ((value,), None) if tap.endswith(INPUT) else ((), value)
     return Call(taken, {}, given, _versions(value))
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
 from kddet.compiled import CompiledFeatures, check_compiled_taps
-from kddet.config import ConfigLike, build_detector, load_config
+from kddet.config import ConfigLike, build_detector, load_config, student_config, with_preprocessor
 from kddet.padding import cut, pad_to_multiple
 from kddet.recorder import ClassMap, Pyramid, Recorder, Records
 from kddet.rois import ROI_HEAD, forward_rois, roi_taps, scale_rois
@@ -65,7 +65,9 @@ class FrozenTeacher(nn.Module):
         if not input_scale > 0:
             raise ValueError(f"the teacher's input_scale is {input_scale}, it must be greater than 0")
         self.input_scale = float(input_scale)
-        self.detector = revert_sync_batchnorm(build_detector(load_config(config)))
+        cfg = student_config(load_config(config))
+        self.model_config = with_preprocessor(cfg.model, cfg.get('data_preprocessor'))
+        self.detector = revert_sync_batchnorm(build_detector(cfg))
         self.checkpoint_hash: str | None = None
         self.coverage: str | None = None  # of its weights by the checkpoint, in words
         if checkpoint is None:

@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from kddet.cache.config import prepare_cache
 from kddet.checkpoint import check_checkpoint, check_resumable
 from kddet.classes import check_config_classes, resolve_class_map
 from kddet.cli import (
@@ -111,6 +112,7 @@ def training_config(args: argparse.Namespace) -> Config:
     check_config_classes(cfg)
     check_unlabelled_data(cfg)
     watch_terms(cfg)
+    prepare_cache(cfg)
     return cfg
 
 

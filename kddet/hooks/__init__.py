@@ -1,6 +1,7 @@
 """MMEngine hooks."""
 from .loss_weight import LossWeightHook
 from .method_diagnostics import MethodDiagnosticsHook
+from .teacher_cache import TeacherCacheHook
 from .term_watch import TermWatchHook
 
-__all__ = ['LossWeightHook', 'MethodDiagnosticsHook', 'TermWatchHook']
+__all__ = ['LossWeightHook', 'MethodDiagnosticsHook', 'TeacherCacheHook', 'TermWatchHook']

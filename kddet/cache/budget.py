@@ -1,0 +1,62 @@
+"""What a cache will take on the disk, before it takes it."""
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from mmengine.dist import get_world_size
+from mmengine.logging import print_log
+
+from .store import folder_bytes
+
+GB = 10**9
+
+
+class Budget:
+    """Counts what is written, against ``max_gb`` and the free disk.
+
+    Args:
+        root: the folder of all caches, which ``max_gb`` is for.
+        own: the folder of this one in it.
+        max_gb: None leaves the disk as the only limit.
+    """
+
+    def __init__(self, root: Path, own: Path, max_gb: float | None) -> None:
+        self.root, self.max_gb = root, max_gb
+        self.there, self.done = folder_bytes(root), folder_bytes(own)
+        self.written = 0
+
+    def check(self, entry: float, pictures: int, states: int) -> None:
+        """Refuse a cache that will not fit, from the size of one entry.
+
+        Args:
+            entry: bytes of a picture, the mean of a batch.
+            pictures: of the data set.
+            states: flips times sizes of a picture.
+
+        Raises:
+            ValueError: with what it would take, and what there is.
+        """
+        total = entry * pictures * states
+        what = (f'the teacher cache in {str(self.root)!r} will take about {total / GB:.3g} GB ({pictures} pictures x '
+                f'{states} flips and sizes x {entry / 1e6:.3g} MB)')
+        others = self.there - self.done
+        if self.max_gb is not None and others + total > self.max_gb * GB:
+            beside = f', beside {others / GB:.3g} GB of other caches' if others else ''
+            raise ValueError(f'{what}{beside}; max_gb is {self.max_gb:g}. {SMALLER}, or allow more')
+        free = shutil.disk_usage(_existing(self.root)).free
+        if total - self.done > free:
+            raise ValueError(f'{what}, of which {self.done / GB:.3g} GB are there; {free / GB:.3g} GB are free on its '
+                             f'disk. {SMALLER}, or choose another dir')
+        print_log(f'{what}; {self.done / GB:.3g} GB are there', 'current')
+
+    def allows(self, size: float) -> bool:
+        """Whether that much more may be written, where other ranks write as much as this one."""
+        return self.max_gb is None or self.there + (self.written + size) * get_world_size() <= self.max_gb * GB
+
+
+SMALLER = "Take dtype='float16', methods or levels that read less"
+
+
+def _existing(folder: Path) -> Path:
+    return folder if folder.exists() or folder == folder.parent else _existing(folder.parent)

@@ -1,0 +1,32 @@
+"""A config whose teacher has a cache, checked and completed before anything is built."""
+from __future__ import annotations
+
+from mmengine.config import Config
+
+from kddet.config import is_distillation, type_name
+
+from .pipeline import check_pipelines
+
+HOOK = 'kddet.TeacherCacheHook'
+
+
+def cache_config(cfg: Config) -> dict | None:
+    """The ``cache`` of the teacher in a distillation config, None where there is none."""
+    return (cfg.model.get('teacher') or {}).get('cache') if is_distillation(cfg) else None
+
+
+def prepare_cache(cfg: Config) -> None:
+    """Add a :class:`kddet.TeacherCacheHook` to a config whose teacher has a cache.
+
+    Raises:
+        ValueError: the pipelines of the training data cannot be replayed, and the cache is not to compute what it
+            misses.
+    """
+    cache = cache_config(cfg)
+    if not cache:
+        return
+    if cache.get('on_miss') != 'compute':
+        check_pipelines(cfg, cache.get('replayable', ()))
+    hooks = cfg.get('custom_hooks') or []
+    if not any(type_name(hook.get('type')) == HOOK for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type=HOOK)]

@@ -1,0 +1,56 @@
+"""Fill the cache of a distillation config's teacher ahead of training, or go on where that stopped."""
+import argparse
+import time
+from contextlib import nullcontext
+
+import torch
+from mmengine.config import DictAction
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+
+from kddet.cache import check_pipelines
+from kddet.cache.budget import GB
+from kddet.cache.config import cache_config
+from kddet.cache.fill import fill
+from kddet.cache.store import folder_bytes
+from kddet.classes import resolve_class_map
+from kddet.cli import main_guard
+from kddet.config import load_config
+from kddet.hooks.teacher_cache import open_cache
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='a distillation config with teacher=dict(..., cache=dict(dir=...))')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+    parser.add_argument('--amp', action='store_true', help='in automatic mixed precision, for a training with --amp')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    cache = cache_config(cfg)
+    if not cache:
+        raise ValueError(f'{args.config} has no cache to fill: add it to the teacher, cache=dict(dir=...)')
+    if cache.get('on_miss') == 'compute':
+        raise ValueError("the cache has on_miss='compute', which writes nothing; leave it out here")
+    check_pipelines(cfg, cache.get('replayable', ()))
+    resolve_class_map(cfg)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    model = MODELS.build(cfg.model).to(args.device)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    open_cache(model.teacher_cache, cfg, dataset)
+    amp = args.amp or str(cfg.optim_wrapper.get('type')).endswith('AmpOptimWrapper')
+    began = time.monotonic()
+    with torch.autocast(torch.device(args.device).type) if amp else nullcontext():
+        fill(model, cfg, dataset)
+    folder, written = model.teacher_cache.store.folder, model.teacher_cache.writer.budget.written
+    print(f'{folder} holds {folder_bytes(folder) / GB:.3g} GB, {written / GB:.3g} GB of them written in '
+          f'{time.monotonic() - began:.0f} s')
+
+
+if __name__ == '__main__':
+    main_guard(main)
