@@ -15,6 +15,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+from kddet.cache import Replay
 from kddet.config import is_distillation
 from kddet.distiller import Distiller
 from kddet.labelenc import LabelEncAutoencoder
@@ -53,6 +54,7 @@ class Cost:
     recorded_memory: float  # of what the methods read of the teacher
     machine: str
     date: str
+    cache: str | None = None  # the type that a warm cache of the teacher keeps, of the distillation step alone
 
     @property
     def terms(self) -> float:
@@ -80,7 +82,7 @@ class Cost:
 
 def measure(cfg: Config, name: str, *, batch: int, height: int, width: int, boxes: int, iters: int, device: str,
             amp: bool = False) -> Cost:
-    """Build a distillation config with random weights and time its parts in turn.
+    """Build a distillation config with random weights and time its parts in turn; a cache of its teacher is warm.
 
     Args:
         name: of the config, for the row.
@@ -93,20 +95,26 @@ def measure(cfg: Config, name: str, *, batch: int, height: int, width: int, boxe
     if not is_distillation(cfg) or cfg.model.type != 'kddet.Distiller':
         raise ValueError(f'{name} is not a distillation config: its model is a {cfg.model.type}')
     torch.manual_seed(0)
-    model = _build(cfg).to(device).train()
-    samples = toy_samples(boxes=[random_boxes(boxes, height, width) for _ in range(batch)],
-                          sizes=[(height, width)] * batch, num_classes=num_classes_of(model.student))
-    data = model.data_preprocessor(samples, True)
-    inputs, samples = data['inputs'], data['data_samples']
-    reference = _reference(model, inputs, samples, device, amp)
-    steps = dict(student=_step(model.student, inputs, samples, device, amp), teacher=reference,
-                 distillation=_step(model, inputs, samples, device, amp))
-    seconds = median_seconds(steps, iters, device)
-    return Cost(
-        name, device if device == 'cpu' else torch.cuda.get_device_name(), torch.get_num_threads(),
-        (batch, height, width), amp, iters, seconds['student'], seconds['teacher'], seconds['distillation'],
-        peak_memory(steps['student'], device), peak_memory(steps['distillation'], device),
-        _mebibytes(reference()), f'{hardware()}, torch {torch.__version__}', date.today().isoformat())
+    with tempfile.TemporaryDirectory() as folder:
+        model = _build(cfg, folder).to(device).train()
+        samples = toy_samples(boxes=[random_boxes(boxes, height, width) for _ in range(batch)],
+                              sizes=[(height, width)] * batch, num_classes=num_classes_of(model.student))
+        data = model.data_preprocessor(samples, True)
+        inputs, samples = data['inputs'], data['data_samples']
+        reference = _reference(model, inputs, samples, device, amp)
+        steps = dict(student=_step(model.student, inputs, samples, device, amp), teacher=reference,
+                     distillation=_step(model, inputs, samples, device, amp))
+        if model.teacher_cache is not None:
+            model.teacher_cache.open(Replay(), batch)
+            steps['distillation']()
+            model.teacher_cache.close()
+        seconds = median_seconds(steps, iters, device)
+        return Cost(
+            name, device if device == 'cpu' else torch.cuda.get_device_name(), torch.get_num_threads(),
+            (batch, height, width), amp, iters, seconds['student'], seconds['teacher'], seconds['distillation'],
+            peak_memory(steps['student'], device), peak_memory(steps['distillation'], device),
+            _mebibytes(reference()), f'{hardware()}, torch {torch.__version__}', date.today().isoformat(),
+            model.teacher_cache and (model.teacher_cache.dtype or 'exact'))
 
 
 def random_boxes(count: int, height: int, width: int) -> list[list[float]]:
@@ -120,7 +128,8 @@ def read_costs(path: Path) -> list[Cost]:
     """The rows that ``tools/benchmark.py --json`` wrote; of two of the same kind the later one."""
     costs = (Cost(**{**json.loads(line), 'shape': tuple(json.loads(line)['shape'])})
              for line in path.read_text().splitlines())
-    return list({(cost.config, cost.device, cost.threads, cost.shape, cost.amp): cost for cost in costs}.values())
+    return list({(cost.config, cost.device, cost.threads, cost.shape, cost.amp, cost.cache): cost
+                 for cost in costs}.values())
 
 
 def page(costs: list[Cost]) -> str:
@@ -143,7 +152,8 @@ def table(costs: list[Cost]) -> str:
     head = ['config', 'images', 'c / (a + b)', 'c / a', 'b / a', 'd / c', 'memory']
     lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
     for cost in costs:
-        size = ' x '.join(map(str, cost.shape)) + (', amp' if cost.amp else '')
+        size = ' x '.join(map(str, cost.shape)) + (', amp' if cost.amp else '') + (
+            f', cached {cost.cache}' if cost.cache else '')
         values = (cost.over_sum, cost.over_student, cost.teacher / cost.student, cost.terms / cost.distillation,
                   cost.memory)
         speed = '' if cost.device == 'cpu' else f', {cost.shape[0] / cost.distillation:.1f} images/s'
@@ -151,19 +161,20 @@ def table(costs: list[Cost]) -> str:
     return '\n'.join(lines)
 
 
-def _build(cfg: Config) -> Any:
-    """The Distiller with random weights, and a random first step for LabelEnc."""
+def _build(cfg: Config, folder: str) -> Any:
+    """The Distiller with random weights, a random first step for LabelEnc, and a cache in the folder if it has one."""
     model = copy.deepcopy(cfg.model)
     if model.student.get('backbone', {}).get('init_cfg'):
         model.student.backbone.init_cfg = None
     if model.get('teacher'):
         model.teacher.checkpoint = None
-    with tempfile.TemporaryDirectory() as folder:
-        for method in model.methods.values():
-            if method.type == 'kddet.LabelEnc':
-                method.step1 = f'{folder}/step1.pth'
-                torch.save(dict(state_dict=LabelEncAutoencoder(model.student).state_dict()), method.step1)
-        return MODELS.build(model)
+        if model.teacher.get('cache'):
+            model.teacher.cache.update(dir=f'{folder}/cache', max_gb=None, on_miss='write')
+    for method in model.methods.values():
+        if method.type == 'kddet.LabelEnc':
+            method.step1 = f'{folder}/step1.pth'
+            torch.save(dict(state_dict=LabelEncAutoencoder(model.student).state_dict()), method.step1)
+    return MODELS.build(model)
 
 
 def _step(model: Any, inputs: Tensor, samples: list, device: str, amp: bool) -> Callable[[], None]:

@@ -48,6 +48,13 @@ def test_the_page_has_a_table_a_machine_and_the_latest_row(tmp_path):
     assert text.count('| hint |') == 2 and '| 1.10 |' in text and '| 3.00 |' not in text
 
 
+def test_a_teacher_with_a_cache_is_measured_with_one_of_its_own():
+    cfg = config('retinanet', dict(hint=dict(type='kddet.HintLearning')))
+    cfg.model.teacher.cache = dict(dir='nowhere', dtype='float16', max_gb=1e-9)
+    cost = measure(cfg, 'x', batch=1, height=64, width=64, boxes=1, iters=1, device='cpu')
+    assert cost.cache == 'float16' and '1 x 64 x 64, cached float16 |' in table([cost])
+
+
 def test_a_plain_config_is_refused():
     with pytest.raises(ValueError, match='x is not a distillation config: its model is a RetinaNet'):
         measure(Config(dict(model=tiny_detector('retinanet'))), 'x', batch=1, height=64, width=64, boxes=1, iters=1,

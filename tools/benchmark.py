@@ -25,6 +25,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--iters', type=positive, default=5,
                         help='measured, after one to warm up (default: %(default)s)')
     parser.add_argument('--amp', action='store_true', help='in automatic mixed precision')
+    parser.add_argument('--cache', choices=['exact', 'float32', 'float16', 'bfloat16'], metavar='TYPE',
+                        help='(c) with a warm cache of the teacher: exact, float32, float16 or bfloat16')
     parser.add_argument('--json', type=Path, metavar='FILE', help='append the rows, one a line')
     return parser.parse_args()
 
@@ -40,6 +42,10 @@ def main() -> None:
     for config in args.configs:
         cfg = load_config(config)
         resolve_class_map(cfg)
+        if args.cache:
+            if not cfg.model.get('teacher'):
+                raise ValueError(f'{config} has no teacher that --cache could keep the outputs of')
+            cfg.model.teacher.cache = dict(dir='', dtype=None if args.cache == 'exact' else args.cache)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         costs.append(measure(cfg, Path(config).stem, batch=args.batch, height=args.shape[0], width=args.shape[1],
                              boxes=args.boxes, iters=args.iters, device=args.device, amp=args.amp))

@@ -131,14 +131,7 @@ def test_what_cannot_be_filled_is_one_sentence(cached_config, run, tmp_path):
     error = run('cache_teacher.py', 'sizes.py', code=2)
     assert 'batches are padded to different sizes ((64, 64), (96, 96) so far)' in error
     shutil.rmtree(tmp_path / 'cache')
-    where = 'train_dataloader.dataset.pipeline'
-    for options, message in [
-            (['model.teacher.cache=None'], 'has no cache to fill'),
-            (['model.teacher.cache.on_miss=compute'], 'writes nothing'),
-            (['model.teacher.cache.max_gb=1e-6'], 'max_gb is 1e-06'),
-            ([f'{where}.3.type=PhotoMetricDistortion'], 'cannot replay PhotoMetricDistortion')]:
-        error = run('cache_teacher.py', 'distil.py', '--cfg-options', *options, code=2)
-        assert message in error and 'Traceback' not in error
-    assert not entries(tmp_path / 'cache')
-    assert 'cannot replay RandomErasing' in run('train.py', 'distil.py', '--cfg-options',
-                                                f'{where}.3.type=RandomErasing', code=2)
+    error = run('cache_teacher.py', 'distil.py', '--cfg-options', 'model.teacher.cache.max_gb=1e-6', code=2)
+    assert 'max_gb is 1e-06' in error and 'Traceback' not in error and not (tmp_path / 'cache').exists()
+    erasing = 'train_dataloader.dataset.pipeline.3.type=RandomErasing'
+    assert 'cannot replay RandomErasing' in run('train.py', 'distil.py', '--cfg-options', erasing, code=2)
