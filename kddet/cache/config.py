@@ -28,5 +28,5 @@ def prepare_cache(cfg: Config) -> None:
     if cache.get('on_miss') != 'compute':
         check_pipelines(cfg, cache.get('replayable', ()))
     hooks = cfg.get('custom_hooks') or []
-    if not any(type_name(hook.get('type')) == HOOK for hook in hooks):
+    if not any(isinstance(hook, dict) and type_name(hook.get('type')) == HOOK for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type=HOOK)]

@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 
+from kddet.errors import RunFailed
+
 from .pipeline import FLIPS, Replay, transform_class
 
 IN_ORDER = dict(sampler=dict(type='DefaultSampler', shuffle=False), batch_sampler=None, drop_last=False)
@@ -28,6 +30,7 @@ def fill(model: Any, cfg: Config, dataset: Any) -> None:
 
     Raises:
         ValueError: batches are padded to different sizes, so that what training will ask for is not known ahead.
+        RunFailed: the disk is full.
     """
     cache = model.teacher_cache
     configs = list(ways(cfg.train_dataloader.dataset, cache.replay))
@@ -41,6 +44,8 @@ def fill(model: Any, cfg: Config, dataset: Any) -> None:
             bar.update()
     cache.close()
     print()
+    if cache.writer.stopped:
+        raise RunFailed(f'the teacher cache in {cache.store.folder} is not complete: nothing more could be written')
 
 
 def ways(dataset: dict, replay: Replay) -> Iterator[dict]:

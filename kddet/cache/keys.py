@@ -40,8 +40,14 @@ def picture_key(sample: Any, shape: Sequence[int], flip: str | None, precision: 
         shape: (height, width) of the batch, padding included: it reaches into the picture, through the convolutions.
         flip: direction of the flip, None for none.
         precision: of :func:`autocast_precision`.
+
+    Raises:
+        ValueError: the sample does not say which picture it is.
     """
     meta = sample.metainfo
+    if meta.get('img_path') is None and meta.get('img_id') is None:
+        raise ValueError(f'a data sample has neither img_path nor img_id (it has {", ".join(sorted(meta))}), and a '
+                         'teacher cache does not know which picture it is; add them to the meta_keys of what packs it')
     return _digest([*(meta.get(key) for key in PICTURE), _stamp(meta.get('img_path')), tuple(shape), flip, precision])
 
 

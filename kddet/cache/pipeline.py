@@ -69,7 +69,8 @@ def check_pipelines(cfg: Config, replayable: Sequence[str] = ()) -> Replay:
 def pipelines(cfg: Config) -> list[list[dict]]:
     """The transforms of each data source of the training data, with those of wrappers and of switches behind them."""
     chains = _chains(cfg.train_dataloader.dataset)
-    switched = [list(hook['switch_pipeline']) for hook in cfg.get('custom_hooks') or () if 'switch_pipeline' in hook]
+    switched = [list(hook['switch_pipeline']) for hook in cfg.get('custom_hooks') or ()
+                if isinstance(hook, dict) and 'switch_pipeline' in hook]
     return [*chains, *switched]
 
 

@@ -7,11 +7,16 @@ from mmdet.structures import DetDataSample
 from kddet.cache.keys import autocast_precision, picture_key, weights_digest
 
 
+def sample(**meta):
+    found = DetDataSample()
+    meta = dict(dict(img_id=3, img_path='a/3.jpg', ori_shape=(50, 70), img_shape=(60, 84), scale_factor=(1.2, 1.2)),
+                **meta)
+    found.set_metainfo({key: value for key, value in meta.items() if value is not None})
+    return found
+
+
 def key(shape=(64, 96), flip=None, precision='full', **meta):
-    sample = DetDataSample()
-    sample.set_metainfo(dict(dict(img_id=3, img_path='a/3.jpg', ori_shape=(50, 70), img_shape=(60, 84),
-                                  scale_factor=(1.2, 1.2)), **meta))
-    return picture_key(sample, shape, flip, precision)
+    return picture_key(sample(**meta), shape, flip, precision)
 
 
 @pytest.mark.parametrize('changes', [
@@ -21,6 +26,11 @@ def key(shape=(64, 96), flip=None, precision='full', **meta):
 def test_everything_that_changes_the_pixels_changes_the_key(changes):
     """Another folder too: two data sources may count their pictures alike."""
     assert key() == key() and key() != key(**changes)
+
+
+def test_a_picture_without_a_name_is_refused():
+    with pytest.raises(ValueError, match='neither img_path nor img_id .it has img_shape, ori_shape, scale_factor.'):
+        picture_key(sample(img_path=None, img_id=None), (64, 96), None, 'full')
 
 
 def test_a_file_that_was_written_anew_is_another_picture(tmp_path):

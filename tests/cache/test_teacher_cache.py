@@ -240,6 +240,15 @@ def test_on_miss_compute_writes_nothing_and_reads_what_is_there(cached, runs, tm
     assert equal(cached_step(model), live) and len(calls) == 4
 
 
+def test_it_says_how_much_was_found(cached):
+    model = cached()
+    cached_step(model)
+    cached_step(model)
+    assert model.teacher_cache.report().startswith('teacher cache: 2 of 4 pictures read from ')
+    cached_step(model)
+    assert model.teacher_cache.report().startswith('teacher cache: 2 of 2 pictures read from ')
+
+
 def test_a_run_without_the_hook_says_what_to_do(cached):
     model = cached()
     model.teacher_cache.opened = False
@@ -271,3 +280,22 @@ def test_mixed_precision_has_entries_of_its_own(tmp_path, cached):
         live = live_step(model)
         assert equal(cached_step(model), live) and len(entries(tmp_path)) == 4
         assert equal(cached_step(model), live)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('dtype', [None, 'float16'])
+def test_records_on_a_gpu_are_what_was_computed(cached, dtype):
+    model = cached(dtype=dtype)
+    try:
+        model.cuda()
+        data = model.data_preprocessor(toy_samples(), True)
+        cache, taps = model.teacher_cache, ['neck.P4']
+        live = cache.record(data['inputs'], data['data_samples'], taps).pyramid('neck.P4')
+        cache.close()
+        read = cache.record(data['inputs'], data['data_samples'], taps)
+        cache.wait(read)
+        for own, other in zip(read.pyramid('neck.P4'), live, strict=True):
+            assert own.device == other.device and own.dtype == other.dtype
+            assert torch.equal(own, other if dtype is None else other.half().float())
+    finally:
+        model.cpu()
