@@ -145,7 +145,8 @@ def _check_hidden(chain: list[dict], kinds: list[type | None]) -> None:
 
 def _preprocessing(cfg: Config, replayable: Sequence[str]) -> str:
     """The student's data preprocessor: what it does to pixels, and no augmentation of the batch but padding."""
-    own = cfg.model.student.get('data_preprocessor') or {}
+    places = cfg.model.student, cfg.model, cfg
+    own: dict = next((found for place in places if (found := place.get('data_preprocessor'))), {})
     name = _name(own) if own else ''
     if own and _class_of(own, MODELS) is not DetDataPreprocessor and name not in replayable:
         raise ValueError(f'a teacher cache does not know what the {name} makes of a picture; if it is the same each '

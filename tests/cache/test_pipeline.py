@@ -144,6 +144,14 @@ def test_data_preprocessors_that_change_pictures_are_refused(changes, message):
         check_pipelines(config(LOAD, RESIZE, PACK, preprocessor=preprocessor))
 
 
+def test_a_data_preprocessor_beside_the_model_is_seen():
+    cfg = config(LOAD, RESIZE, PACK)
+    preprocessor = cfg.model.student.pop('data_preprocessor')
+    cfg.data_preprocessor = dict(preprocessor, batch_augments=[dict(type='BatchSyncRandomResize')])
+    with pytest.raises(ValueError, match='cannot replay BatchSyncRandomResize'):
+        check_pipelines(cfg)
+
+
 def test_padding_to_one_size_is_replayed():
     check_pipelines(config(LOAD, RESIZE, PACK, preprocessor=dict(
         type='DetDataPreprocessor', batch_augments=[dict(type='BatchFixedSizePad', size=(64, 64))])))
