@@ -4,7 +4,6 @@ import time
 from contextlib import nullcontext
 
 import torch
-from mmengine.config import DictAction
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from kddet.cache import check_pipelines
@@ -13,17 +12,17 @@ from kddet.cache.config import cache_config
 from kddet.cache.fill import fill
 from kddet.cache.store import folder_bytes
 from kddet.classes import resolve_class_map
-from kddet.cli import main_guard
+from kddet.cli import Parser, Settings, add_device_argument, main_guard
 from kddet.config import load_config
 from kddet.hooks.teacher_cache import open_cache
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument('config', help='a distillation config with teacher=dict(..., cache=dict(dir=...))')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+    add_device_argument(parser)
     parser.add_argument('--amp', action='store_true', help='in automatic mixed precision, for a training with --amp')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='override settings of the config')
+    parser.add_argument('--cfg-options', nargs='+', action=Settings, help='override settings of the config')
     return parser.parse_args()
 
 
