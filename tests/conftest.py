@@ -6,7 +6,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')  # the tensors are tiny, threads o
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from mmengine.config import Config  # noqa: E402
-from mmengine.logging import MMLogger  # noqa: E402
+from mmengine.logging import MessageHub, MMLogger  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
 import kddet  # noqa: E402, F401
@@ -26,8 +26,9 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True)
-def _reproducible():
+def _reproducible(request):
     torch.manual_seed(0)
+    MessageHub.get_instance(request.node.nodeid)  # or the iteration that another test's Runner left there goes on
     init_default_scope('mmdet')
     MMLogger.get_current_instance().setLevel(logging.ERROR)
 

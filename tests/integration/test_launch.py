@@ -26,6 +26,7 @@ def launch(repository, distilled_config, tmp_path):
             [sys.executable, '-m', 'torch.distributed.run', f'--nnodes={nodes}', f'--node-rank={rank}',
              '--master-addr=127.0.0.1', f'--master-port={port}', f'--nproc-per-node={processes}',
              str(repository / 'tools/train.py'), str(config), '--launcher', 'pytorch', '--work-dir', str(work_dir),
+             '--preflight-images', '0',  # the teacher is not trained
              '--cfg-options', 'train_dataloader.batch_size=2', 'randomness.seed=0'],
             env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(repository)}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -87,8 +87,9 @@ def beans(home, *arguments):
     """The command that distils the project's small detector, from a folder that is not the project's."""
     (home / 'elsewhere').mkdir(exist_ok=True)
     return python(TRAIN, '../beans/configs/bean-net_small.py', '--teacher', '../peas/configs/pea-net.py',
-                  '--teacher-checkpoint', '../pea-net.pth', '--class-map', 'auto', '--method', 'hint,adl',
-                  '--method-options', 'hint.loss_weight=0.02', *arguments, cwd=home / 'elsewhere',
+                  '--teacher-checkpoint', '../pea-net.pth', '--preflight-images', '0', '--class-map', 'auto',
+                  '--method', 'hint,adl', '--method-options', 'hint.loss_weight=0.02', *arguments,
+                  cwd=home / 'elsewhere',
                   packages=[home / 'beans', home / 'peas'])
 
 

@@ -138,7 +138,7 @@ def test_time_is_summed_over_all_iterations(run):
 
 def test_a_failure_shows_the_end_of_its_output(run):
     run.cfg.model.bbox_head.type = 'NoSuchHead'
-    with pytest.raises(RuntimeError, match='(?s)tiny failed with exit code 2.*NoSuchHead is not in the'):
+    with pytest.raises(RuntimeError, match='(?s)tiny failed with exit code 2.*NoSuchHead.* is not registered'):
         execute([run], jobs=1, report=lambda running: None)
 
 
