@@ -18,7 +18,7 @@ from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
 from kddet.rois import check_stages, extractor_taps, recorded_rois, roi_taps
 from kddet.student_wrapper import StudentWrapper, Unregistered, random_state_kept
-from kddet.teacher import FrozenTeacher
+from kddet.teacher import FrozenTeacher, without_cache
 from kddet.unlabelled import forward_unlabelled, labelled_first
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Distiller(StudentWrapper):
         super().__init__(student, data_preprocessor)
         with random_state_kept():
             self.teacher_cache = _build_cache(teacher.get('cache')) if teacher else None
-            self._teacher = Unregistered(FrozenTeacher(**_of_teacher(teacher)) if teacher else None)
+            self._teacher = Unregistered(FrozenTeacher(**without_cache(teacher)) if teacher else None)
             # in the order of their names, in which MMEngine writes configs: a config read again trains the same
             self.methods = ModuleDict({name: MODELS.build(cfg) for name, cfg in sorted((methods or {}).items())})
             self._check()
@@ -186,7 +186,7 @@ def check_methods(teacher: dict | None, methods: dict | None) -> None:
     """
     if teacher and not isinstance(teacher, Mapping):
         raise ValueError(f"teacher is {teacher!r}, it must be teacher=dict(config='...', checkpoint='...')")
-    check_options(FrozenTeacher, _of_teacher(teacher or dict(config=None, checkpoint=None)), 'teacher')
+    check_options(FrozenTeacher, without_cache(teacher or dict(config=None, checkpoint=None)), 'teacher')
     _build_cache((teacher or {}).get('cache'))
     if methods and not isinstance(methods, Mapping):
         raise ValueError(f"methods is {methods!r}, it must be methods=dict(name=dict(type='kddet...'))")
@@ -196,11 +196,6 @@ def check_methods(teacher: dict | None, methods: dict | None) -> None:
         kind = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
         if isinstance(kind, type) and issubclass(kind, DistillMethod):
             check_options(kind, {key: value for key, value in cfg.items() if key != 'type'}, f'method {name!r}')
-
-
-def _of_teacher(cfg: dict) -> dict:
-    """Without the cache, which is not the teacher's own."""
-    return {key: value for key, value in cfg.items() if key != 'cache'}
 
 
 def _build_cache(cfg: dict | None) -> TeacherCache | None:

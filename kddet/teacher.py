@@ -180,6 +180,11 @@ class FrozenTeacher(nn.Module):
         return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs, shown
 
 
+def without_cache(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a Distiller's ``teacher`` what is the teacher's own: arguments of :class:`FrozenTeacher`."""
+    return {key: value for key, value in settings.items() if key != 'cache'}
+
+
 def forward_to(detector: Any, inputs: Tensor, taps: Iterable[str]) -> Pyramid | None:
     """Forward ``(N, 3, H, W)`` through backbone, neck and dense heads, no further than some tap lies.
 

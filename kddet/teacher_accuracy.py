@@ -24,7 +24,7 @@ from kddet.classes import config_classes, measured_classes
 from kddet.config import data_sources, load_config, student_config
 from kddet.evaluation import Evaluation, evaluate, evaluate_step, measures_some_classes
 from kddet.student_wrapper import random_state_kept
-from kddet.teacher import FrozenTeacher
+from kddet.teacher import FrozenTeacher, without_cache
 
 CACHE = 'work_dirs/.cache'
 OWN_DATA = "the teacher's own validation data"
@@ -124,7 +124,7 @@ def _translated(found: Any, labels: dict[int, int]) -> Any:
 def _built(cfg: Config) -> tuple[FrozenTeacher, nn.Module]:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')), random_state_kept():
         preprocessor = MODELS.build(cfg.model.student.get('data_preprocessor') or cfg.data_preprocessor)
-        teacher = FrozenTeacher(**dict(cfg.model.teacher, class_map=None))
+        teacher = FrozenTeacher(**dict(without_cache(cfg.model.teacher), class_map=None))
     teacher.match_input(preprocessor)
     return teacher.to(get_device()), preprocessor.to(get_device())
 

@@ -103,3 +103,10 @@ def test_refuses(distilled_config):
     cfg.model.teacher = None
     with pytest.raises(ValueError, match='there is no teacher'):
         teacher_accuracy(cfg)
+
+
+def test_a_teacher_with_a_cache_is_measured_as_one_without(distilled_config, tmp_path):
+    cfg = copy.deepcopy(distilled_config)
+    expected = teacher_accuracy(cfg, images=1, cache=None)
+    cfg.model.teacher.cache = dict(dir=str(tmp_path))
+    assert teacher_accuracy(cfg, images=1, cache=None) == expected
