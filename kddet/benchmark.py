@@ -16,7 +16,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from kddet.cache import Replay
-from kddet.config import is_distillation
+from kddet.config import is_distillation, with_preprocessor
 from kddet.distiller import Distiller
 from kddet.labelenc import LabelEncAutoencoder
 from kddet.labelenc.autoencoder import num_classes_of
@@ -163,7 +163,7 @@ def table(costs: list[Cost]) -> str:
 
 def _build(cfg: Config, folder: str) -> Any:
     """The Distiller with random weights, a random first step for LabelEnc, and a cache in the folder if it has one."""
-    model = copy.deepcopy(cfg.model)
+    model, preprocessor = copy.deepcopy(cfg.model), cfg.get('data_preprocessor')
     if model.student.get('backbone', {}).get('init_cfg'):
         model.student.backbone.init_cfg = None
     if model.get('teacher'):
@@ -173,8 +173,9 @@ def _build(cfg: Config, folder: str) -> Any:
     for method in model.methods.values():
         if method.type == 'kddet.LabelEnc':
             method.step1 = f'{folder}/step1.pth'
-            torch.save(dict(state_dict=LabelEncAutoencoder(model.student).state_dict()), method.step1)
-    return MODELS.build(model)
+            step1 = LabelEncAutoencoder(model.student, data_preprocessor=preprocessor)
+            torch.save(dict(state_dict=step1.state_dict()), method.step1)
+    return MODELS.build(with_preprocessor(model, preprocessor))
 
 
 def _step(model: Any, inputs: Tensor, samples: list, device: str, amp: bool) -> Callable[[], None]:

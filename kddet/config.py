@@ -116,14 +116,17 @@ def student_config(cfg: Config) -> Config:
     return plain
 
 
-def build_detector(cfg: Config) -> Any:
-    """The plain detector of a config with random weights, built as its own Runner would: in its scope, and with the
-    ``data_preprocessor`` that stands beside the model where the model has none. A distillation config stands for its
-    student.
+def build_model(cfg: Config) -> Any:
+    """The model of a config with random weights, built as its own Runner would: in its scope, and with the
+    ``data_preprocessor`` that stands beside the model where the model has none.
     """
-    cfg = student_config(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdet'):
         return MODELS.build(with_preprocessor(cfg.model, cfg.get('data_preprocessor')))
+
+
+def build_detector(cfg: Config) -> Any:
+    """The plain detector of a config (:func:`build_model`); a distillation config stands for its student."""
+    return build_model(student_config(cfg))
 
 
 def with_preprocessor(model: dict, data_preprocessor: Any) -> dict:

@@ -16,12 +16,12 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.evaluator import DumpResults, Evaluator
 from mmengine.logging import MMLogger
-from mmengine.registry import DATASETS, EVALUATOR, MODELS, DefaultScope
+from mmengine.registry import DATASETS, EVALUATOR, DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import Subset
 
 from kddet.checkpoint import load_checkpoint, load_weights, student_weights
-from kddet.config import ConfigLike, load_config, student_config
+from kddet.config import ConfigLike, build_detector, load_config, student_config
 from kddet.student_wrapper import random_state_kept
 
 PRECISION = '_precision'  # how CocoMetric ends the AP of a class
@@ -93,8 +93,8 @@ def evaluate_checkpoint(config: ConfigLike, checkpoint: str | Path, cfg: Config 
         device: where to run; by default a GPU if there is one.
     """
     own = student_config(load_config(config))
-    with DefaultScope.overwrite_default_scope(own.get('default_scope', 'mmdet')), random_state_kept():
-        detector = MODELS.build(own.model)
+    with random_state_kept():
+        detector = build_detector(own)
     load_weights(detector, student_weights(load_checkpoint(checkpoint)), name=str(checkpoint))
     return evaluate(detector.to(device or get_device()), own if cfg is None else cfg, images=images)
 

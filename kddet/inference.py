@@ -9,12 +9,12 @@ from mmdet.apis import inference_detector
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from kddet.checkpoint import load_checkpoint, load_weights, student_weights
 from kddet.classes import checkpoint_classes, config_classes
-from kddet.config import student_config
+from kddet.config import build_detector, student_config
 
 
 class TrainedDetector:
@@ -35,8 +35,7 @@ class TrainedDetector:
         plain = student_config(cfg)
         self.scope = plain.get('default_scope', 'mmdet')
         loaded = load_checkpoint(checkpoint, trust=trust)
-        with DefaultScope.overwrite_default_scope(self.scope):
-            self.detector: Any = revert_sync_batchnorm(MODELS.build(plain.model)).eval()
+        self.detector: Any = revert_sync_batchnorm(build_detector(plain)).eval()
         load_weights(self.detector, student_weights(loaded), name=checkpoint)
         self.detector.to('cuda' if torch.cuda.is_available() else 'cpu')
         self.classes = checkpoint_classes(loaded) or config_classes(plain)

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 from mmengine.utils import package_utils
 
 from kddet import Distiller
-from kddet.config import build_detector, is_distillation, load_config, student_config, write_config
+from kddet.config import build_detector, build_model, is_distillation, load_config, student_config, write_config
 from kddet.overlay import distillation_config
 from kddet.testing import tiny_detector
 
@@ -97,7 +97,9 @@ def test_a_preprocessor_beside_the_model_is_that_of_a_model_without_one(own):
     distiller = Distiller(cfg.model, dict(config=cfg, checkpoint=None), dict(hint=dict(type='kddet.HintLearning')),
                           data_preprocessor=cfg.data_preprocessor)
     assert distiller.data_preprocessor is distiller.student.data_preprocessor
-    for detector in (distiller, distiller.teacher.detector, build_detector(cfg)):
+    whole = distillation_config(cfg, teacher=dict(config=cfg, checkpoint=None),
+                                methods=dict(hint=dict(type='kddet.HintLearning')))
+    for detector in (distiller, distiller.teacher.detector, build_detector(cfg), build_model(whole)):
         assert detector.data_preprocessor.mean[0].item() == (7 if own is None else 1)
 
 

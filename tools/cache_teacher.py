@@ -4,7 +4,7 @@ import time
 from contextlib import nullcontext
 
 import torch
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 
 from kddet.cache import check_pipelines
 from kddet.cache.budget import GB
@@ -13,7 +13,7 @@ from kddet.cache.fill import fill
 from kddet.cache.store import folder_bytes
 from kddet.classes import resolve_class_map
 from kddet.cli import Parser, Settings, add_device_argument, main_guard
-from kddet.config import load_config
+from kddet.config import build_model, load_config
 from kddet.hooks.teacher_cache import open_cache
 
 
@@ -39,7 +39,7 @@ def main() -> None:
     check_pipelines(cfg, cache.get('replayable', ()))
     resolve_class_map(cfg)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    model = MODELS.build(cfg.model).to(args.device)
+    model = build_model(cfg).to(args.device)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     open_cache(model.teacher_cache, cfg, dataset)
     amp = args.amp or str(cfg.optim_wrapper.get('type')).endswith('AmpOptimWrapper')

@@ -13,13 +13,13 @@ import mmcv
 import torch
 from mmdet.structures.bbox import get_box_tensor
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 
 import kddet
 from kddet.checkpoint import load_checkpoint, load_weights, state_dict_of
 from kddet.classes import config_classes, resolve_class_map
 from kddet.cli import Parser, Settings, check_file, check_folder, main_guard, positive
-from kddet.config import is_distillation, load_config, student_config
+from kddet.config import build_detector, build_model, is_distillation, load_config, student_config
 from kddet.features import compared_features, feature_methods
 from kddet.inference import TrainedDetector
 from kddet.options import check_options
@@ -101,7 +101,7 @@ def masks(args: argparse.Namespace) -> None:
     cfg = read_config(args)
     plain = student_config(cfg)
     plain.model.backbone.init_cfg = None
-    detector = MODELS.build(plain.model).eval()
+    detector = build_detector(plain).eval()
     method = imitation(cfg, detector, args.method_options)
     data = first_batch(plain, detector, args.number)
     with kddet.Recorder(detector, method.student_taps, 'student') as records:
@@ -121,7 +121,7 @@ def labelenc(args: argparse.Namespace) -> None:
         raise ValueError(f'the model of {args.config} is a {cfg.model.type}; give the config of step 1, whose model is '
                          'a kddet.LabelEncAutoencoder (configs/labelenc/labelenc-step1_*.py)')
     cfg.model.student.backbone.init_cfg = None
-    model = MODELS.build(cfg.model).eval()
+    model = build_model(cfg).eval()
     print(load_weights(model, state_dict_of(load_checkpoint(args.checkpoint)), name=args.checkpoint))
     data = first_batch(cfg, model, args.number)
     maps = model.label_maps(data['data_samples'], tuple(data['inputs'].shape[2:]))
@@ -171,7 +171,7 @@ def energy(args: argparse.Namespace) -> None:
         raise ValueError(f'the model of {args.config} is a {cfg.model.type} without a teacher; give a distillation '
                          'config, whose features are compared with a teacher\'s')
     cfg.model.student.backbone.init_cfg = None
-    model = MODELS.build(cfg.model).eval()
+    model = build_model(cfg).eval()
     method = chosen_method(feature_methods(model.methods), args.method)
     print(load_weights(model, state_dict_of(load_checkpoint(args.checkpoint)), name=args.checkpoint,
                        remedy='Give a checkpoint of the distilled run itself: an exported student has no adapters'))

@@ -9,11 +9,11 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import DefaultScope
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, student_weights
 from kddet.classes import measured_classes
-from kddet.config import load_config, student_config
+from kddet.config import build_detector, load_config, student_config
 from kddet.student_wrapper import random_state_kept
 from kddet.teacher_accuracy import teacher_step
 
@@ -62,13 +62,13 @@ class Detector:
 
     def build(self) -> Any:
         """With random weights."""
-        with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope', 'mmdet')):
-            return MODELS.build(self.cfg.model)
+        return build_detector(self.cfg)
 
     def _teaching(self) -> dict:
         """What else decides how a teacher sees the student's batches."""
         options = {key: value for key, value in (self.run.teacher or {}).items() if key not in ('config', 'checkpoint')}
-        return dict(options, preprocessor=self.run.student.model.get('data_preprocessor'))
+        own = self.run.student
+        return dict(options, preprocessor=own.model.get('data_preprocessor') or own.get('data_preprocessor'))
 
     def _step(self) -> Step:
         if self.teaches:

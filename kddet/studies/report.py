@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from mmdet.apis import inference_detector
 from mmengine.analysis import get_model_complexity_info
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 
 from kddet.checkpoint import load_checkpoint, load_weights, student_weights
-from kddet.config import student_config
+from kddet.config import build_detector, student_config
 
 from .runs import Run
 
@@ -33,7 +33,7 @@ def plain_detector(run: Run) -> Any:
     """The plain MMDet detector with a run's weights, on the CPU."""
     cfg = student_config(run.cfg)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    detector = MODELS.build(cfg.model).eval()
+    detector = build_detector(cfg).eval()
     load_weights(detector, student_weights(load_checkpoint(run.checkpoint)), name=run.name)
     detector.cfg, detector.dataset_meta = cfg, dict(cfg.metainfo)  # what inference_detector reads
     return detector
