@@ -5,7 +5,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from kddet.checkpoint import file_hash, local_copy
 from kddet.classes import config_classes, measured_classes
 from kddet.config import data_sources, load_config, student_config
 from kddet.evaluation import Evaluation, evaluate, evaluate_step, measures_some_classes
+from kddet.files import write_whole
 from kddet.student_wrapper import random_state_kept
 from kddet.teacher import FrozenTeacher, without_cache
 
@@ -179,9 +179,7 @@ def _read(file: Path | None) -> Evaluation | None:
 @master_only
 def _write(file: Path, found: Evaluation, settings: dict) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile('w', dir=file.parent, prefix='.teacher', delete=False) as temporary:
-            json.dump(dict(checkpoint=str(settings['checkpoint']), evaluation=asdict(found)), temporary, indent=2)
-        os.replace(temporary.name, file)
+        write_whole(file, json.dumps(dict(checkpoint=str(settings['checkpoint']), evaluation=asdict(found)),
+                                     indent=2).encode())
     except OSError as error:  # measured again the next time
         print_log(f'the accuracy of the teacher cannot be kept in {file}: {error}', 'current', level=logging.WARNING)

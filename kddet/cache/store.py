@@ -4,7 +4,6 @@ from __future__ import annotations
 import json
 import os
 import time
-import uuid
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from kddet.files import write_whole
 
 OWN = 'kddet'  # the key of its metadata: one, so that equal entries are equal files
 ABANDONED = 3600  # seconds after which a temporary file has no writer any more
@@ -45,12 +46,12 @@ class Store:
         """
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         content = save(tensors, {OWN: json.dumps(dict(layout=layout, checksum=_checksum(tensors)))})
-        _write_whole(self.path(key), content)
+        write_whole(self.path(key), content)
         return len(content)
 
     def describe(self, about: dict) -> None:
         """Say in the folder what is in it, for who wants to know whether it is still needed."""
-        _write_whole(self.folder / 'about.json', json.dumps(about, indent=2, default=str).encode())
+        write_whole(self.folder / 'about.json', json.dumps(about, indent=2, default=str).encode())
 
     def read(self, key: str) -> tuple[dict[str, Tensor], str] | None:
         """Tensors on the disk's own pages, which are not to be written to, and their layout; None where there is no
@@ -90,17 +91,6 @@ def folder_bytes(folder: Path) -> int:
             except FileNotFoundError:  # renamed meanwhile
                 continue
     return total
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{uuid.uuid4().hex}')
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> int:

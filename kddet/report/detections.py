@@ -4,8 +4,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from kddet.checkpoint import file_hash, local_copy
+from kddet.files import write_whole
 
 from .truth import Truth
 
@@ -65,8 +64,4 @@ def _detect(step: Step, truth: Truth, loader: dict) -> list[dict]:
 
 
 def _write(file: Path, found: list[dict]) -> None:
-    """The whole file or none."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix='.detections', delete=False) as temporary:
-        temporary.write(gzip.compress(json.dumps(found).encode(), mtime=0))
-    os.replace(temporary.name, file)
+    write_whole(file, gzip.compress(json.dumps(found).encode(), mtime=0))
