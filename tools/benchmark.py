@@ -3,31 +3,25 @@
 In one process, in turn, medians; random weights and noise in place of pictures. On a CPU only the ratios mean anything.
 """
 import argparse
-import json
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
-from kddet.benchmark import Cost, measure, table
+from kddet.benchmarks.arguments import add_arguments, append_row
+from kddet.benchmarks.step import Cost, measure, table
 from kddet.classes import resolve_class_map
-from kddet.cli import Parser, add_device_argument, check_file, main_guard, positive, quiet
+from kddet.cli import Parser, main_guard, quiet
 from kddet.config import load_config
 
 
 def parse_args() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='distillation configs')
-    add_device_argument(parser)
-    parser.add_argument('--shape', nargs=2, type=positive, default=(512, 512), metavar=('HEIGHT', 'WIDTH'),
-                        help='of the batch, in pixels (default: 512 512)')
-    parser.add_argument('--batch', type=positive, default=2, help='pictures (default: %(default)s)')
+    add_arguments(parser)
     parser.add_argument('--boxes', type=int, default=8, help='a picture (default: %(default)s)')
-    parser.add_argument('--iters', type=positive, default=5,
-                        help='measured, after one to warm up (default: %(default)s)')
     parser.add_argument('--amp', action='store_true', help='in automatic mixed precision')
     parser.add_argument('--cache', choices=['exact', 'float32', 'float16', 'bfloat16'], metavar='TYPE',
                         help='(c) with a warm cache of the teacher: exact, float32, float16 or bfloat16')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='append the rows, one a line')
     return parser.parse_args()
 
 
@@ -35,8 +29,6 @@ def main() -> None:
     args = parse_args()
     if args.boxes < 0:
         raise ValueError(f'--boxes {args.boxes}: must be 0 or more')
-    if args.json:
-        check_file(args.json, '--json')
     quiet()
     costs: list[Cost] = []
     for config in args.configs:
@@ -49,9 +41,7 @@ def main() -> None:
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         costs.append(measure(cfg, Path(config).stem, batch=args.batch, height=args.shape[0], width=args.shape[1],
                              boxes=args.boxes, iters=args.iters, device=args.device, amp=args.amp))
-        if args.json:
-            with args.json.open('a') as file:
-                file.write(json.dumps(costs[-1].row()) + '\n')
+        append_row(args.json, costs[-1].row())
     print(f'{costs[0].machine}, {costs[0].threads} threads, medians of {args.iters}:\n\n{table(costs)}')
 
 

@@ -4,7 +4,7 @@ import argparse
 import torch
 from mmengine.registry import MODELS, init_default_scope
 
-from kddet.benchmark import random_boxes
+from kddet.benchmarks.step import random_boxes
 from kddet.cli import Parser, add_device_argument, main_guard, positive, quiet
 from kddet.config import load_config
 from kddet.heads.priors import LevelPriors

@@ -2,8 +2,8 @@
 import argparse
 from pathlib import Path
 
-from kddet.benchmark import page as benchmark_page
-from kddet.benchmark import read_costs
+from kddet.benchmarks.page import page as benchmark_page
+from kddet.benchmarks.page import read_rows as read_benchmarks
 from kddet.cli import Parser, main_guard
 from kddet.studies import Study
 from kddet.studies.results import page, plot, read_rows, readme_section
@@ -28,8 +28,8 @@ def main() -> None:
     before, after = readme.split(START)[0], readme.split(END)[1]
     texts = {ROOT / 'README.md': f'{before}{START}\n\n{readme_section(studies)}\n\n{END}{after}'}
     texts |= {ROOT / 'docs/results' / f'{study.name}.md': page(study, rows) for study, rows in studies}
-    if costs := [cost for path in sorted((ROOT / 'results/benchmarks').glob('*.jsonl')) for cost in read_costs(path)]:
-        texts[ROOT / 'docs/benchmarks.md'] = benchmark_page(costs)
+    if measured := read_benchmarks(sorted((ROOT / 'results/benchmarks').glob('*.jsonl'))):
+        texts[ROOT / 'docs/benchmarks.md'] = benchmark_page(measured)
     stale = [path for path, text in texts.items() if not path.is_file() or path.read_text() != text]
     if args.check:
         if stale:

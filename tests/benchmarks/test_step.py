@@ -1,10 +1,9 @@
 import copy
-import json
 
 import pytest
 from mmengine.config import Config
 
-from kddet.benchmark import Cost, measure, page, read_costs, table
+from kddet.benchmarks.step import Cost, measure, table
 from kddet.overlay import distillation_config
 from kddet.testing import tiny_detector
 
@@ -35,17 +34,6 @@ def test_ratios():
     assert cost.over_sum == pytest.approx(1.1) and cost.over_student == pytest.approx(1.65)
     assert cost.terms == pytest.approx(0.3) and cost.memory == pytest.approx(1.2)
     assert table([cost]).splitlines()[-1] == '| name | 2 x 64 x 64 | 1.10 | 1.65 | 0.50 | 0.09 | 1.20 |'
-
-
-def test_the_page_has_a_table_a_machine_and_the_latest_row(tmp_path):
-    costs = [Cost('hint', device, 2, (2, 64, 64), False, 3, 2.0, 1.0, whole, 100.0, 132.0, 10.0, machine, '2026-01-01')
-             for device, whole, machine in (('cpu', 9.0, 'one'), ('cpu', 3.3, 'one'), ('A100', 3.0, 'other'))]
-    file = tmp_path / 'rows.jsonl'
-    file.write_text(''.join(json.dumps(cost.row()) + '\n' for cost in costs))
-    assert read_costs(file) == costs[1:]
-    text = page(read_costs(file))
-    assert '## 2 threads; one\n' in text and '## A100; other\n' in text
-    assert text.count('| hint |') == 2 and '| 1.10 |' in text and '| 3.00 |' not in text
 
 
 def test_a_teacher_with_a_cache_is_measured_with_one_of_its_own():

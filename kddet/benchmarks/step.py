@@ -2,13 +2,10 @@
 from __future__ import annotations
 
 import copy
-import json
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,21 +22,16 @@ from kddet.methods import LabelEnc
 from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
 from kddet.rois import extractor_taps, recorded_rois, roi_taps
-from kddet.studies.runs import hardware
 from kddet.testing import toy_samples
 
-HEAD = """# What a distillation step costs
-
-In one process, in turn: the plain student's step (a), the teacher's forward as deep as the methods read it, or the
-label encoder's (b), the whole distillation step (c), and what is left of it for the methods' own terms
-(d = c - a - b). Memory is the step's peak over that of the student's step and the recorded maps. Written by
-`tools/make_results.py` from `results/benchmarks/`, where `tools/benchmark.py CONFIG... --json FILE` puts its rows;
-weights are random, pictures noise."""
+from .markdown import markdown
+from .where import where
 
 
 @dataclass(frozen=True)
 class Cost:
     """One line of the table; seconds are medians, memory is beyond what was there before, in MiB."""
+
     config: str
     device: str
     threads: int
@@ -77,7 +69,11 @@ class Cost:
         return self.distillation_memory / (self.student_memory + self.recorded_memory)
 
     def row(self) -> dict:
-        return asdict(self)
+        return dict(kind='step', **asdict(self))
+
+    @classmethod
+    def of(cls, row: dict) -> Cost:
+        return cls(**{key: tuple(value) if key == 'shape' else value for key, value in row.items() if key != 'kind'})
 
 
 def measure(cfg: Config, name: str, *, batch: int, height: int, width: int, boxes: int, iters: int, device: str,
@@ -92,29 +88,43 @@ def measure(cfg: Config, name: str, *, batch: int, height: int, width: int, boxe
     Raises:
         ValueError: the config is not a Distiller's.
     """
-    if not is_distillation(cfg) or cfg.model.type != 'kddet.Distiller':
-        raise ValueError(f'{name} is not a distillation config: its model is a {cfg.model.type}')
+    check_distiller(cfg, name)
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        model = _build(cfg, folder).to(device).train()
-        samples = toy_samples(boxes=[random_boxes(boxes, height, width) for _ in range(batch)],
-                              sizes=[(height, width)] * batch, num_classes=num_classes_of(model.student))
-        data = model.data_preprocessor(samples, True)
-        inputs, samples = data['inputs'], data['data_samples']
+        model = build(cfg, folder).to(device).train()
+        inputs, samples = toy_batch(model, batch, height, width, boxes)
         reference = _reference(model, inputs, samples, device, amp)
-        steps = dict(student=_step(model.student, inputs, samples, device, amp), teacher=reference,
-                     distillation=_step(model, inputs, samples, device, amp))
+        steps = dict(student=training_step(model.student, inputs, samples, device, amp), teacher=reference,
+                     distillation=training_step(model, inputs, samples, device, amp))
         if model.teacher_cache is not None:
             model.teacher_cache.open(Replay(), batch)
             steps['distillation']()
             model.teacher_cache.close()
         seconds = median_seconds(steps, iters, device)
         return Cost(
-            name, device if device == 'cpu' else torch.cuda.get_device_name(), torch.get_num_threads(),
-            (batch, height, width), amp, iters, seconds['student'], seconds['teacher'], seconds['distillation'],
-            peak_memory(steps['student'], device), peak_memory(steps['distillation'], device),
-            _mebibytes(reference()), f'{hardware()}, torch {torch.__version__}', date.today().isoformat(),
-            model.teacher_cache and (model.teacher_cache.dtype or 'exact'))
+            config=name, shape=(batch, height, width), amp=amp, iters=iters, student=seconds['student'],
+            teacher=seconds['teacher'], distillation=seconds['distillation'],
+            student_memory=peak_memory(steps['student'], device),
+            distillation_memory=peak_memory(steps['distillation'], device), recorded_memory=_mebibytes(reference()),
+            cache=model.teacher_cache and (model.teacher_cache.dtype or 'exact'), **where(device))
+
+
+def check_distiller(cfg: Config, name: str) -> None:
+    """Refuse a config that has no methods.
+
+    Raises:
+        ValueError: says whose model it is.
+    """
+    if not is_distillation(cfg) or cfg.model.type != 'kddet.Distiller':
+        raise ValueError(f'{name} is not a distillation config: its model is a {cfg.model.type}')
+
+
+def toy_batch(model: Any, batch: int, height: int, width: int, boxes: int = 8) -> tuple[Tensor, list]:
+    """Noise and random boxes, as the model's data preprocessor gives them: ``(N, 3, H, W)`` and data samples."""
+    samples = toy_samples(boxes=[random_boxes(boxes, height, width) for _ in range(batch)],
+                          sizes=[(height, width)] * batch, num_classes=num_classes_of(model.student))
+    data = model.data_preprocessor(samples, True)
+    return data['inputs'], data['data_samples']
 
 
 def random_boxes(count: int, height: int, width: int) -> list[list[float]]:
@@ -124,44 +134,19 @@ def random_boxes(count: int, height: int, width: int) -> list[list[float]]:
     return torch.cat([corner, corner + sides], 1).tolist()
 
 
-def read_costs(path: Path) -> list[Cost]:
-    """The rows that ``tools/benchmark.py --json`` wrote; of two of the same kind the later one."""
-    costs = (Cost(**{**json.loads(line), 'shape': tuple(json.loads(line)['shape'])})
-             for line in path.read_text().splitlines())
-    return list({(cost.config, cost.device, cost.threads, cost.shape, cost.amp, cost.cache): cost
-                 for cost in costs}.values())
-
-
-def page(costs: list[Cost]) -> str:
-    """``docs/benchmarks.md``: a table a machine."""
-    machines: dict[tuple, list[Cost]] = {}
-    for cost in costs:
-        machines.setdefault((cost.device, cost.machine, cost.threads), []).append(cost)
-    parts = [HEAD]
-    for (device, machine, threads), own in machines.items():
-        days = sorted({cost.date for cost in own})
-        where = f'{threads} threads' if device == 'cpu' else device
-        when = ' to '.join(dict.fromkeys((days[0], days[-1])))
-        parts.append(f'## {where}; {machine}\n\n{table(own)}\n\n{when}, medians of '
-                     f'{min(cost.iters for cost in own)} iterations or more.')
-    return '\n\n'.join(parts) + '\n'
-
-
 def table(costs: list[Cost]) -> str:
-    """Markdown: ratios, and seconds where they were taken on a GPU."""
-    head = ['config', 'images', 'c / (a + b)', 'c / a', 'b / a', 'd / c', 'memory']
-    lines = ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head)]
+    """Markdown: ratios, and pictures a second where they were taken on a GPU."""
+    rows = []
     for cost in costs:
         size = ' x '.join(map(str, cost.shape)) + (', amp' if cost.amp else '') + (
             f', cached {cost.cache}' if cost.cache else '')
-        values = (cost.over_sum, cost.over_student, cost.teacher / cost.student, cost.terms / cost.distillation,
-                  cost.memory)
         speed = '' if cost.device == 'cpu' else f', {cost.shape[0] / cost.distillation:.1f} images/s'
-        lines.append(f'| {cost.config} | {size}{speed} | ' + ' | '.join(f'{value:.2f}' for value in values) + ' |')
-    return '\n'.join(lines)
+        rows.append([cost.config, size + speed, cost.over_sum, cost.over_student, cost.teacher / cost.student,
+                     cost.terms / cost.distillation, cost.memory])
+    return markdown(['config', 'images', 'c / (a + b)', 'c / a', 'b / a', 'd / c', 'memory'], rows)
 
 
-def _build(cfg: Config, folder: str) -> Any:
+def build(cfg: Config, folder: str) -> Any:
     """The Distiller with random weights, a random first step for LabelEnc, and a cache in the folder if it has one."""
     model, preprocessor = copy.deepcopy(cfg.model), cfg.get('data_preprocessor')
     if model.student.get('backbone', {}).get('init_cfg'):
@@ -178,15 +163,20 @@ def _build(cfg: Config, folder: str) -> Any:
     return MODELS.build(with_preprocessor(model, preprocessor))
 
 
-def _step(model: Any, inputs: Tensor, samples: list, device: str, amp: bool) -> Callable[[], None]:
-    """A whole training step, at a learning rate that leaves the weights where they are."""
+def training_step(model: Any, inputs: Tensor, samples: list, device: str, amp: bool = False,
+                  forward: Callable[[], dict] | None = None) -> Callable[[], None]:
+    """A whole step of training on a batch, at a learning rate that leaves the weights where they are.
+
+    Args:
+        forward: gives the losses, where it is not the model's own :meth:`loss` (DDP).
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.SGD(parameters, lr=1e-9)
 
     def step() -> None:
         optimizer.zero_grad()
         with _autocast(device, amp):
-            losses = model.loss(inputs, samples)
+            losses = forward() if forward else model.loss(inputs, samples)
         model.parse_losses(losses)[0].backward()
         optimizer.step()
     return step

@@ -1,0 +1,35 @@
+"""What the tools that measure take."""
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from kddet.cli import add_device_argument, check_file, positive
+
+
+def add_arguments(parser: argparse.ArgumentParser, device: bool = True) -> None:
+    """``--shape``, ``--batch``, ``--iters``, ``--json``, and ``--device`` unless it is the CPU."""
+    if device:
+        add_device_argument(parser)
+    parser.add_argument('--shape', nargs=2, type=positive, default=(512, 512), metavar=('HEIGHT', 'WIDTH'),
+                        help='of the batch, in pixels (default: 512 512)')
+    parser.add_argument('--batch', type=positive, default=2, help='pictures (default: %(default)s)')
+    parser.add_argument('--iters', type=positive, default=5,
+                        help='measured, after one to warm up (default: %(default)s)')
+    parser.add_argument('--json', type=_new_or_file, metavar='FILE', help='append the rows, one a line')
+
+
+def append_row(file: Path | None, row: dict) -> None:
+    """To the file of ``--json``, if there is one."""
+    if file:
+        with file.open('a') as out:
+            out.write(json.dumps(row) + '\n')
+
+
+def _new_or_file(text: str) -> Path:
+    try:
+        check_file(Path(text), 'the file')
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)

@@ -1,0 +1,28 @@
+"""How much more two processes train than one: pictures a second of two over twice those of one, on a CPU with gloo."""
+import argparse
+from pathlib import Path
+
+from kddet.benchmarks.arguments import add_arguments, append_row
+from kddet.benchmarks.scaling import measure_scaling, scaling_table
+from kddet.cli import Parser, main_guard, quiet
+from kddet.config import load_config
+
+
+def parse_args() -> argparse.Namespace:
+    parser = Parser(description=__doc__)
+    parser.add_argument('config', help='a distillation config')
+    add_arguments(parser, device=False)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    quiet()
+    row = measure_scaling(load_config(args.config), Path(args.config).stem, batch=args.batch, height=args.shape[0],
+                          width=args.shape[1], iters=args.iters)
+    append_row(args.json, row)
+    print(f'{row["machine"]}, {row["threads"]} threads a process, medians of {args.iters}:\n\n{scaling_table([row])}')
+
+
+if __name__ == '__main__':
+    main_guard(main)
