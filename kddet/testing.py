@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ def tiny_detector(name: str, width: int = 8, num_classes: int = NUM_CLASSES) -> 
     """
     if name not in CONFIGS:
         raise ValueError(f'tiny detector {name!r}, there are {", ".join(CONFIGS)}')
-    model = load_config(CONFIGS[name]).model
+    model = copy.deepcopy(_host_model(name))
     model.backbone.update(depth=18, base_channels=width, init_cfg=None, frozen_stages=-1, norm_eval=False,
                           norm_cfg=dict(type='BN', requires_grad=True), style='pytorch')
     model.neck.update(in_channels=[width, 2 * width, 4 * width, 8 * width], out_channels=2 * width)
@@ -53,6 +54,12 @@ def tiny_detector(name: str, width: int = 8, num_classes: int = NUM_CLASSES) -> 
     if 'roi_head' in model:
         _shrink_roi_head(model, width, num_classes)
     return model
+
+
+@functools.cache
+def _host_model(name: str) -> ConfigDict:
+    """Read once: each time, MMEngine would look for it in all metafiles of MMDet."""
+    return load_config(CONFIGS[name]).model
 
 
 def _shrink_roi_head(model: ConfigDict, width: int, num_classes: int) -> None:
