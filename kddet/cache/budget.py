@@ -37,22 +37,36 @@ class Budget:
         Raises:
             ValueError: with what it would take, and what there is.
         """
-        total = entry * pictures * states
-        what = (f'the teacher cache in {str(self.root)!r} will take about {total / GB:.3g} GB ({pictures} pictures x '
-                f'{states} flips and sizes x {entry / 1e6:.3g} MB)')
+        what = f'the teacher cache in {str(self.root)!r} will take {estimate(entry, pictures, states)}'
+        if problem := self.problem(entry * pictures * states):
+            raise ValueError(f'{what}{problem[0]}. {problem[1]}')
+        print_log(f'{what}; {self.done / GB:.3g} GB are there', 'current')
+
+    def problem(self, total: float) -> tuple[str, str] | None:
+        """Why so many bytes do not fit, and what to do; None where they do."""
         others = self.there - self.done
         if self.max_gb is not None and others + total > self.max_gb * GB:
             beside = f', beside {others / GB:.3g} GB of other caches' if others else ''
-            raise ValueError(f'{what}{beside}; max_gb is {self.max_gb:g}. {SMALLER}, or allow more')
-        free = shutil.disk_usage(_existing(self.root)).free
-        if total - self.done > free:
-            raise ValueError(f'{what}, of which {self.done / GB:.3g} GB are there; {free / GB:.3g} GB are free on its '
-                             f'disk. {SMALLER}, or choose another dir')
-        print_log(f'{what}; {self.done / GB:.3g} GB are there', 'current')
+            return f'{beside}; max_gb is {self.max_gb:g}', f'{SMALLER}, or allow more'
+        if total - self.done > self.free:
+            return (f', of which {self.done / GB:.3g} GB are there; {self.free / GB:.3g} GB are free on its disk',
+                    f'{SMALLER}, or choose another dir')
+        return None
+
+    @property
+    def free(self) -> int:
+        """Bytes on the disk of the folder."""
+        return shutil.disk_usage(_existing(self.root)).free
 
     def allows(self, size: float) -> bool:
         """Whether that much more may be written, where other ranks write as much as this one."""
         return self.max_gb is None or self.there + (self.written + size) * get_world_size() <= self.max_gb * GB
+
+
+def estimate(entry: float, pictures: int, states: int) -> str:
+    """What a cache takes, in words; arguments as in :meth:`Budget.check`."""
+    return (f'about {entry * pictures * states / GB:.3g} GB ({pictures} pictures x {states} flips and sizes x '
+            f'{entry / 1e6:.3g} MB)')
 
 
 SMALLER = "Take dtype='float16', methods or levels that read less"

@@ -35,6 +35,10 @@ class Store:
     def __contains__(self, key: str) -> bool:
         return os.path.exists(self.path(key))
 
+    def count(self) -> int:
+        """Entries that are there."""
+        return sum(1 for _ in self.folder.glob('??/[!.]*.safetensors'))
+
     def path(self, key: str) -> Path:
         return self.folder / key[:2] / f'{key}.safetensors'
 

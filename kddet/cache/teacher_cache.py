@@ -82,6 +82,11 @@ class TeacherCache:
         """
         self.teacher, self.taps, self.name, self.options = teacher, list(taps), name, options
 
+    def folder(self, replay: Replay) -> Path:
+        """Of the entries of this teacher, of what is read of it, and of pictures that are made in this way."""
+        return self.dir / teacher_key(self.teacher, self.taps, dtype=self.dtype, pixels=replay.pixels,
+                                      options=self.options)
+
     def open(self, replay: Replay | None, pictures: int) -> None:
         """Say what the data are; :class:`kddet.TeacherCacheHook` does it before training.
 
@@ -91,8 +96,7 @@ class TeacherCache:
         """
         self.opened, self.live = True, replay is None
         self.replay = replay or Replay()
-        own = self.dir / teacher_key(self.teacher, self.taps, dtype=self.dtype, pixels=self.replay.pixels,
-                                     options=self.options)
+        own = self.folder(self.replay)
         self.store, self.pool = Store(own), ThreadPoolExecutor(THREADS, 'teacher-cache')
         self.writer = Writer(
             self.store, self.pool, Budget(self.dir, own, self.max_gb), self.dtype, pictures=pictures,
@@ -133,6 +137,10 @@ class TeacherCache:
         """Have everything there that :meth:`record` began to read."""
         if isinstance(records, CachedRecords):
             records.wait()
+
+    def holds(self, store: Store, inputs: Tensor, samples: list) -> int:
+        """How many pictures of a batch are in a store, as they are flipped and padded now."""
+        return sum(key in store for key in self._keys(inputs, samples, flips_now(samples)))
 
     def fill(self, inputs: Tensor, samples: list) -> None:
         """Compute and write what is missing of a batch, by all flips."""
