@@ -1,5 +1,9 @@
+import json
 import logging
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # the tensors are tiny, threads only wait for each other
 
@@ -35,7 +39,6 @@ def _reproducible(request):
 
 @pytest.fixture(scope='session')
 def repository():
-    from pathlib import Path
     return Path(__file__).parents[1]
 
 
@@ -82,3 +85,21 @@ def teacher_files(plain_config, tmp_path_factory):
     detector.init_weights()
     torch.save(dict(state_dict=detector.state_dict(), meta={}), folder / 'teacher.pth')
     return str(folder / 'teacher.py'), str(folder / 'teacher.pth')
+
+
+@pytest.fixture(scope='session')
+def fork(repository):
+    """Run a tool in a fork of a process that has imported everything; its exit code.
+
+    What it prints goes to the file ``output``; the other keys of a job are those of ``fork_server.py``.
+    """
+    server = subprocess.Popen([sys.executable, repository / 'tests/integration/fork_server.py'],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def run(tool, *arguments, folder, output, **job):
+        job = dict(tool=str(repository / 'tools' / tool), arguments=[*map(str, arguments)], folder=str(folder),
+                   output=str(output), **job)
+        print(json.dumps(job), file=server.stdin)
+        return int(server.stdout.readline())
+    with server:
+        yield run

@@ -1,10 +1,8 @@
 """Every command in the documents: its flags and files are there, and what can be run in seconds is run."""
 import copy
 import importlib.util
-import json
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -41,6 +39,12 @@ def words(command: str) -> list[str]:
     while found and re.fullmatch(r'[A-Z_]+=\S*', found[0]):
         found = found[1:]
     return found
+
+
+def settings(command: str) -> dict[str, str]:
+    """Of the environment, before a command."""
+    found = shlex.split(command, comments=True)
+    return dict(word.split('=', 1) for word in found[:len(found) - len(words(command))])
 
 
 def cheap(command: str) -> bool:
@@ -100,25 +104,17 @@ def folder(plain_config, teacher_files, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_commands_run(folder):
+def test_commands_run(folder, fork):
     """One after the other, each once; runs of one epoch instead of twelve."""
     todo = dict.fromkeys(command for page in PAGES for command in commands(page) if cheap(command))
     expected = {command: text for page in PAGES for command, text in shown(page)}
     assert len(todo) > 15 and todo.keys() >= expected.keys()
-    server = subprocess.Popen([sys.executable, ROOT / 'tests/integration/fork_server.py'], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True, bufsize=1)
-    with server:
-        for command in todo:
-            tool, *arguments = words(command.replace('epoch_12', 'epoch_1'))[1:]
-            if tool.endswith('/train.py'):
-                arguments += ['--preflight-images', '0']  # the teacher is not trained
-            if command.startswith('PYTHONPATH='):  # read when Python starts
-                line = command.replace('PYTHONPATH=', f'PYTHONPATH={ROOT}:').replace(' python ', f' {sys.executable} ')
-                subprocess.run(line, shell=True, cwd=folder, check=True, capture_output=True)
-                continue
-            print(json.dumps(dict(tool=str(ROOT / tool), arguments=arguments, folder=str(folder), environment={},
-                                  output=str(folder / 'output'))), file=server.stdin)
-            code, output = server.stdout.readline(), (folder / 'output').read_text()
-            assert code == '0\n', f'{command}\n{output}'
-            assert expected.get(command, '') in output
-        server.stdin.close()
+    for command in todo:
+        tool, *arguments = words(command.replace('epoch_12', 'epoch_1'))[1:]
+        if tool.endswith('/train.py'):
+            arguments += ['--preflight-images', '0']  # the teacher is not trained
+        code = fork(tool.removeprefix('tools/'), *arguments, folder=folder, output=folder / 'output',
+                    environment=settings(command))
+        output = (folder / 'output').read_text()
+        assert code == 0, f'{command}\n{output}'
+        assert expected.get(command, '') in output

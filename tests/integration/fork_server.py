@@ -1,7 +1,7 @@
 """Runs tools in forks of one process that has imported torch, MMDet and kddet, so that a run costs what it does itself.
 
-A job is a line of json on stdin (tool, arguments, folder to run in, environment, file for what is printed), the answer
-its exit code.
+A job is a line of json on stdin (tool, arguments, folder to run in, file for what is printed; environment, file_size),
+the answer its exit code.
 """
 import json
 import os
@@ -20,21 +20,22 @@ import sklearn.datasets  # noqa: F401
 
 import kddet.studies  # noqa: F401
 
-TIMEOUT = 120  # seconds
+TIMEOUT = 300  # seconds
 
 
 def run(job: dict) -> int:
     """In the child: become ``python tool arguments``; the exit code that Python would leave with."""
     signal.alarm(TIMEOUT)
-    output = os.open(job['output'], os.O_WRONLY | os.O_CREAT)
+    output = os.open(job['output'], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), output, output)):
         os.dup2(file, number)
     os.chdir(job['folder'])
-    os.environ.update(job['environment'])
+    environment = job.get('environment', {})
+    os.environ.update(environment)
     if 'file_size' in job:  # as on a disk that is full
         resource.setrlimit(resource.RLIMIT_FSIZE, (job['file_size'], job['file_size']))
     sys.argv = [job['tool'], *job['arguments']]
-    sys.path[:1] = [os.path.dirname(job['tool']), *filter(None, [job['environment'].get('PYTHONPATH')])]
+    sys.path[:1] = [os.path.dirname(job['tool']), *filter(None, [environment.get('PYTHONPATH')])]
     try:
         runpy.run_path(job['tool'], run_name='__main__')
     except SystemExit as error:

@@ -1,9 +1,6 @@
 """A teacher's cache under MMEngine's Runner, and filled ahead on the command line."""
 import copy
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -93,12 +90,12 @@ def test_a_pipeline_that_cannot_be_replayed(cached_config, tmp_path, on_miss):
 
 
 @pytest.fixture
-def run(repository, tmp_path):
+def run(fork, tmp_path):
     def run(tool, *arguments, code=0):
-        done = subprocess.run([sys.executable, str(repository / 'tools' / tool), *map(str, arguments)], cwd=tmp_path,
-                              capture_output=True, text=True, timeout=300, env=dict(os.environ, COLUMNS='200'))
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        output = tmp_path / 'output'
+        assert fork(tool, *arguments, folder=tmp_path, output=output, environment=dict(COLUMNS='200')) == code, \
+            output.read_text()
+        return output.read_text()
     return run
 
 

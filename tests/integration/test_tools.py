@@ -22,26 +22,26 @@ QUICK = sorted((ROOT / 'configs/quick').glob('*.py'))
 
 
 @pytest.fixture
-def run(repository, tmp_path):
+def run(fork, tmp_path):
     def run(tool, *arguments, code=0, **environment):
         if tool == 'train.py' and not {'--preflight-images', '--min-teacher-map'}.intersection(arguments):
             arguments += ('--preflight-images', '0')  # the teachers of these tests are not trained
-        done = subprocess.run([sys.executable, str(repository / 'tools' / tool), *map(str, arguments)], cwd=tmp_path,
-                              capture_output=True, text=True, timeout=300, env=dict(os.environ, **environment))
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr if code == 0 else done.stderr
+        output = tmp_path / 'output'
+        assert fork(tool, *arguments, folder=tmp_path, output=output, environment=environment) == code, \
+            output.read_text()
+        return output.read_text()
     return run
 
 
 @pytest.fixture(scope='module')
-def trained(distilled_config, repository, tmp_path_factory):
+def trained(distilled_config, fork, tmp_path_factory):
     """A distillation config on disk, trained by tools/train.py: ``(config file, work dir)``."""
     folder = tmp_path_factory.mktemp('trained')
     cfg = copy.deepcopy(distilled_config)
     cfg.log_level = 'INFO'
     cfg.dump(folder / 'distil.py')
-    subprocess.run([sys.executable, str(repository / 'tools/train.py'), 'distil.py', '--work-dir', 'work',
-                    '--preflight-images', '0'], cwd=folder, check=True, capture_output=True)
+    assert not fork('train.py', 'distil.py', '--work-dir', 'work', '--preflight-images', '0', folder=folder,
+                    output=folder / 'output')
     return folder / 'distil.py', folder / 'work'
 
 
