@@ -13,6 +13,15 @@ from kddet.diagnostics import TermWatch
 from kddet.testing import tiny_detector, toy_samples
 
 
+def both(function, *arguments):
+    """Run a function on both ranks, ``function(rank, *arguments)``.
+
+    In forks, which have imported everything; not beside a GPU, which a fork must not touch.
+    """
+    start = 'spawn' if torch.cuda.is_available() else 'fork'
+    multiprocessing.start_processes(function, arguments, nprocs=2, start_method=start)
+
+
 def model(teacher_reads=True, method='HintLearning', family='fcos', empty=False, step1=None):
     init_default_scope('mmdet')
     torch.manual_seed(0)
@@ -85,7 +94,7 @@ def worker(rank, folder, *options):
         (True, 'LabelEnc', 'fcos', True))])
 def test_gradients_are_equal_on_both_ranks_and_to_the_joint_batch(tmp_path, options):
     torch.save(dict(state_dict=model(method='LabelEncAutoencoder').state_dict()), tmp_path / 'step1.pth')
-    multiprocessing.spawn(worker, (tmp_path, *options), nprocs=2)
+    both(worker, tmp_path, *options)
     first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
     joint = gradients(model(*options, step1=tmp_path / 'step1.pth'), batch(options[-1]))
     assert first.keys() == second.keys() == joint.keys()
@@ -98,7 +107,7 @@ def test_gradients_are_equal_on_both_ranks_and_to_the_joint_batch(tmp_path, opti
 @pytest.mark.slow
 def test_diagnostics_look_at_the_batch_of_each_rank_and_leave_gradients_alone(tmp_path):
     """The second rank has no boxes, so that its term is 0."""
-    multiprocessing.spawn(watched, (tmp_path,), nprocs=2)
+    both(watched, tmp_path)
     for rank in range(2):
         plain, found, (report,) = torch.load(tmp_path / f'{rank}.pth', weights_only=False)
         assert plain.keys() == found.keys() and all(torch.equal(value, found[key]) for key, value in plain.items())
