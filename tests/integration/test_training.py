@@ -1,6 +1,7 @@
 """The Distiller under MMEngine's Runner."""
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,6 +39,21 @@ def same_weights(a, b):
     return a.keys() == b.keys() and all(torch.equal(value, b[key]) for key, value in a.items())
 
 
+@pytest.fixture(scope='module')
+def plain_run(plain_config, tmp_path_factory):
+    """The work dir of the plain student."""
+    work_dir = tmp_path_factory.mktemp('plain') / 'work'
+    train(plain_config, work_dir)
+    return work_dir
+
+
+@pytest.fixture(scope='module')
+def distilled_run(distilled_config, tmp_path_factory):
+    """The Runner of the distilled student, after training."""
+    return train(distilled_config, tmp_path_factory.mktemp('distilled') / 'work')
+
+
+@pytest.mark.slow
 def test_teacher_is_bit_identical_after_training_with_ema(distilled_config, tmp_path):
     cfg = copy.deepcopy(distilled_config)
     cfg.custom_hooks = [dict(type='EMAHook', ema_type='ExpMomentumEMA', update_buffers=True)]
@@ -54,27 +70,27 @@ def test_teacher_is_bit_identical_after_training_with_ema(distilled_config, tmp_
     assert len(adapters) == 2 * 4
 
 
-def test_vanishing_weight_trains_the_plain_detector_bit_for_bit(plain_config, distilled_config, tmp_path):
-    train(plain_config, tmp_path / 'plain')
+@pytest.mark.slow
+def test_vanishing_weight_trains_the_plain_detector_bit_for_bit(plain_run, distilled_config, tmp_path):
     # gradients are clipped by their common norm, to which a weight of 1e-30 adds nothing
     train(distilled_config, tmp_path / 'distilled', **{'model.methods.hint.loss_weight': 1e-30})
-    plain, distilled = (load_checkpoint(tmp_path / name / 'epoch_2.pth')['state_dict']
-                        for name in ('plain', 'distilled'))
+    plain, distilled = (load_checkpoint(folder / 'epoch_2.pth')['state_dict']
+                        for folder in (plain_run, tmp_path / 'distilled'))
     for key, value in plain.items():
         assert torch.equal(value, distilled[key]), key
-    logged, plainly_logged = scalars(tmp_path / 'distilled'), scalars(tmp_path / 'plain')
+    logged, plainly_logged = scalars(tmp_path / 'distilled'), scalars(plain_run)
     assert len(logged) == len(plainly_logged) == 4 + 2
     for ours, theirs in zip(logged, plainly_logged):
         assert {key: ours[key] for key in theirs} == theirs
 
 
-def test_the_hint_changes_the_student(plain_config, distilled_config, tmp_path):
-    train(plain_config, tmp_path / 'plain')
-    train(distilled_config, tmp_path / 'distilled')
-    plain, distilled = (load_checkpoint(tmp_path / name / 'epoch_2.pth')['state_dict']
-                        for name in ('plain', 'distilled'))
+@pytest.mark.slow
+def test_the_hint_changes_the_student(plain_run, distilled_run):
+    folder = Path(distilled_run.work_dir)
+    plain, distilled = (load_checkpoint(file)['state_dict'] for file in (plain_run / 'epoch_2.pth',
+                                                                         folder / 'epoch_2.pth'))
     assert not torch.equal(plain['backbone.conv1.weight'], distilled['backbone.conv1.weight'])
-    assert ['loss_hint' in line for line in scalars(tmp_path / 'distilled') if 'loss' in line] == 4 * [True]
+    assert ['loss_hint' in line for line in scalars(folder) if 'loss' in line] == 4 * [True]
 
 
 @pytest.mark.slow
@@ -120,19 +136,19 @@ def test_labelenc_in_two_steps(step1_config, plain_config, tmp_path):
     assert all('loss_labelenc' in line for line in scalars(tmp_path / 'two') if 'loss' in line)
 
 
-def test_stock_mmdet_tests_the_file_with_the_same_map(distilled_config, plain_config, tmp_path):
-    runner = train(distilled_config, tmp_path / 'train')
-    ours = runner.val()
+def test_stock_mmdet_tests_the_file_with_the_same_map(distilled_run, plain_config, tmp_path):
+    ours = distilled_run.val()
     plain = copy.deepcopy(plain_config)
-    plain.update(work_dir=str(tmp_path / 'test'), load_from=str(tmp_path / 'train/epoch_2.pth'))
+    plain.update(work_dir=str(tmp_path / 'test'), load_from=f'{distilled_run.work_dir}/epoch_2.pth')
     stock = Runner.from_cfg(plain)
     theirs = stock.test()
     assert type(stock.model).__name__ == 'RetinaNet'
     assert theirs == ours and 'coco/bbox_mAP' in ours
     for key, value in stock.model.state_dict().items():
-        assert torch.equal(value, runner.model.student.state_dict()[key])
+        assert torch.equal(value, distilled_run.model.student.state_dict()[key])
 
 
+@pytest.mark.slow
 def test_switched_off_by_schedule_the_teacher_rests(distilled_config, tmp_path):
     cfg = copy.deepcopy(distilled_config)
     cfg.custom_hooks = [dict(type='kddet.LossWeightHook', method='hint', stop=1)]
