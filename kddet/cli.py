@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -78,6 +79,24 @@ def positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f'{text!r} is not a whole number of 1 or more')
     return int(text)
+
+
+def natural(text: str) -> int:
+    """A whole number of 0 or more, as the ``type`` of an argument."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number of 0 or more')
+    return int(text)
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, as the ``type`` of an argument."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number from 0 to 1')
+    return value
 
 
 def work_dir_of(args: argparse.Namespace, cfg: Config) -> str:

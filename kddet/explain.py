@@ -19,6 +19,7 @@ from kddet.registry import unregistered
 
 USER_ERRORS = ValueError, OSError, ImportError
 HOST = 'mmengine', 'mmcv', 'mmdet', 'torch', 'torchvision', 'numpy', 'pycocotools', 'json'
+UNREADABLE, REPLACE = 'failed to load image', 'replace the picture, or take it out of the annotations'
 UNREGISTERED = re.compile(r'(\S+) is not in the \S+::(.+?) registry')
 
 
@@ -41,6 +42,8 @@ def explain(error: Exception) -> tuple[str, int] | None:
             return message, 1
         if _package(frames[-1]) != 'kddet':
             return None
+    if picture := _of_picture(error):
+        return picture, 2
     return (_of_user(error), 2) if isinstance(error, USER_ERRORS) else None
 
 
@@ -121,13 +124,19 @@ def _of_port(error: Exception) -> str | None:
             'choose another: PORT=29511 tools/dist_train.sh ..., or MASTER_PORT=29511 with a launcher of your own')
 
 
+def _of_picture(error: Exception) -> str | None:
+    """A file that the host loads and that is no picture."""
+    text = _without_worker(error)
+    return f'{text}; {REPLACE}' if text.startswith(UNREADABLE) else None
+
+
 def _of_run(error: Exception, loop: BaseLoop) -> str | None:
     """What a run can stumble over that was right when it began: files, disks, pictures."""
     text = _without_worker(error)
-    picture = text.startswith('failed to load image')
+    picture = text.startswith(UNREADABLE)
     if not isinstance(error, OSError) and not picture:
         return None
-    remedy = 'replace the picture, or take it out of the annotations' if picture else 'see to it'
+    remedy = REPLACE if picture else 'see to it'
     runner = loop.runner
     return (f'the run stopped after iteration {runner.iter}: {text}. What was written is kept: {remedy}, and go on '
             f'with --work-dir {Path(runner.work_dir)} --resume')

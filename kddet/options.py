@@ -39,6 +39,8 @@ def check_options(kind: Callable, options: Mapping[str, Any], name: str) -> None
     Raises:
         ValueError: the sentence.
     """
+    if not isinstance(options, Mapping):
+        raise ValueError(f'{name} is {options!r}, it must be a dict(...)')
     if problem := wrong_option(kind, options, name):
         raise ValueError(problem)
 

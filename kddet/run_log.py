@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+WORK_DIR = 'give the folder that tools/train.py wrote to, --work-dir or work_dirs/<config name>'
 Series = list[tuple[int, float]]  # (iteration or epoch, value), in order
 
 
@@ -43,7 +44,7 @@ def read_log(work_dir: str | Path, name: str | None = None) -> Log:
     """
     work_dir = Path(work_dir)
     if not work_dir.is_dir():
-        raise FileNotFoundError(f'work dir {str(work_dir)!r} does not exist')
+        raise FileNotFoundError(f'work dir {str(work_dir)!r} {missing_folder(work_dir)}')
     entries = log_entries(work_dir)
     if not entries:
         raise FileNotFoundError(f'no json log in {str(work_dir)!r}; a work dir has <time>/vis_data/scalars.json, which '
@@ -57,6 +58,12 @@ def read_log(work_dir: str | Path, name: str | None = None) -> Log:
         else:  # its step may count epochs in a run that has none
             _add(log.val, entry, epoch if log.by_epoch else max(iteration, entry['step']))
     return log
+
+
+def missing_folder(work_dir: Path) -> str:
+    """What is wrong with a work dir that is none, and what to do."""
+    what = 'is a file' if work_dir.is_file() else f'does not exist (working directory: {Path.cwd()})'
+    return f'{what}; {WORK_DIR}'
 
 
 def read_logs(work_dirs: Sequence[str | Path]) -> list[Log]:

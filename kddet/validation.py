@@ -56,7 +56,14 @@ def validation_data(cfg: Config) -> Any:
 
 
 def first_batch(cfg: Config, detector: Any, number: int) -> dict:
-    """Validation pictures as the network gets them, padded as in training, with their boxes."""
+    """Validation pictures as the network gets them, padded as in training, with their boxes.
+
+    Raises:
+        ValueError: the config has none.
+    """
+    if not cfg.get('val_dataloader'):
+        raise ValueError('the config has no val_dataloader, whose pictures are drawn; give a config with validation '
+                         'data')
     loader = dict(cfg.val_dataloader, batch_size=number, num_workers=0, persistent_workers=False)
     _annotate_first(loader['dataset'])
     return detector.data_preprocessor(next(iter(Runner.build_dataloader(loader))), True)

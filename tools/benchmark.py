@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from kddet.benchmarks.arguments import add_arguments, append_row
 from kddet.benchmarks.step import Cost, measure, table
 from kddet.classes import resolve_class_map
-from kddet.cli import Parser, main_guard, quiet
+from kddet.cli import Parser, main_guard, natural, quiet
 from kddet.config import load_config
 
 
@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='distillation configs')
     add_arguments(parser)
-    parser.add_argument('--boxes', type=int, default=8, help='a picture (default: %(default)s)')
+    parser.add_argument('--boxes', type=natural, default=8, help='a picture (default: %(default)s)')
     parser.add_argument('--amp', action='store_true', help='in automatic mixed precision')
     parser.add_argument('--cache', choices=['exact', 'float32', 'float16', 'bfloat16'], metavar='TYPE',
                         help='(c) with a warm cache of the teacher: exact, float32, float16 or bfloat16')
@@ -27,8 +27,6 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    if args.boxes < 0:
-        raise ValueError(f'--boxes {args.boxes}: must be 0 or more')
     quiet()
     costs: list[Cost] = []
     for config in args.configs:
@@ -36,7 +34,7 @@ def main() -> None:
         resolve_class_map(cfg)
         if args.cache:
             if not cfg.model.get('teacher'):
-                raise ValueError(f'{config} has no teacher that --cache could keep the outputs of')
+                raise ValueError(f'{config} has no teacher that --cache could keep the outputs of; leave --cache out')
             cfg.model.teacher.cache = dict(dir='', dtype=None if args.cache == 'exact' else args.cache)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         costs.append(measure(cfg, Path(config).stem, batch=args.batch, height=args.shape[0], width=args.shape[1],

@@ -8,12 +8,14 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from kddet.cache import check_pipelines
 from kddet.cache.budget import GB
-from kddet.cache.config import cache_config
+from kddet.cache.config import cache_config, check_writable
 from kddet.cache.fill import fill
 from kddet.cache.store import folder_bytes
 from kddet.classes import resolve_class_map
 from kddet.cli import Parser, Settings, add_device_argument, main_guard
-from kddet.config import build_model, load_config
+from kddet.config import build_model, is_distillation, load_config
+from kddet.data import check_data_files
+from kddet.distiller import check_methods
 from kddet.hooks.teacher_cache import open_cache
 
 
@@ -31,11 +33,15 @@ def main() -> None:
     cfg = load_config(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
+    if is_distillation(cfg):
+        check_methods(cfg.model.get('teacher'), cfg.model.get('methods'))
     cache = cache_config(cfg)
     if not cache:
         raise ValueError(f'{args.config} has no cache to fill: add it to the teacher, cache=dict(dir=...)')
     if cache.get('on_miss') == 'compute':
         raise ValueError("the cache has on_miss='compute', which writes nothing; leave it out here")
+    check_writable(cache)
+    check_data_files(cfg, 'train')
     check_pipelines(cfg, cache.get('replayable', ()))
     resolve_class_map(cfg)
     init_default_scope(cfg.get('default_scope', 'mmdet'))

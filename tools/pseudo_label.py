@@ -5,7 +5,7 @@ from mmengine.registry import init_default_scope
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
 from kddet.classes import checkpoint_classes, config_classes
-from kddet.cli import Parser, Settings, add_device_argument, check_file, main_guard, positive
+from kddet.cli import Parser, Settings, add_device_argument, check_file, main_guard, natural, positive, share
 from kddet.config import build_detector, load_config, student_config
 from kddet.datasets.pseudo_labels import Progress, PseudoLabels, category_ids, detect, pictures_of
 
@@ -17,10 +17,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', help='folder of pictures; with --ann, the folder that its file names start from')
     parser.add_argument('--ann', help='COCO json that names the pictures; boxes in it are not read')
     parser.add_argument('--out', required=True, help='COCO json to write')
-    parser.add_argument('--score-thr', type=float, default=0.4, help='detections below are left out (default: 0.4)')
+    parser.add_argument('--score-thr', type=share, default=0.4, help='detections below are left out (default: 0.4)')
     parser.add_argument('--drop-empty', action='store_true', help='leave out pictures without a detection')
     parser.add_argument('--batch-size', type=positive, default=8, help='default: %(default)s')
-    parser.add_argument('--workers', type=int, default=2, help='that load pictures (default: %(default)s)')
+    parser.add_argument('--workers', type=natural, default=2, help='that load pictures (default: %(default)s)')
     add_device_argument(parser)
     parser.add_argument('--cfg-options', nargs='+', action=Settings, help='override settings of the config')
     return parser.parse_args()
@@ -28,8 +28,6 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    if not 0 <= args.score_thr <= 1 or args.workers < 0:
-        raise ValueError(f'--score-thr {args.score_thr} must be between 0 and 1, --workers {args.workers} 0 or more')
     check_file(args.out, '--out')
     cfg = student_config(load_config(args.config))
     if args.cfg_options:

@@ -2,7 +2,7 @@
 import argparse
 from pathlib import Path
 
-from kddet.cli import Parser, main_guard
+from kddet.cli import Parser, check_file, main_guard, natural
 from kddet.report import make_report
 from kddet.teacher_accuracy import CACHE
 
@@ -15,21 +15,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--baseline', metavar='WORK_DIR', help='of the student trained plainly, which the runs are '
                         'compared with; without it they are compared with their teacher')
     parser.add_argument('--out', default='report.html', help='file to write (default: %(default)s)')
-    parser.add_argument('--pictures', type=int, default=3, metavar='N', help='show the N pictures of each run that '
+    parser.add_argument('--pictures', type=natural, default=3, metavar='N', help='show the N pictures of each run that '
                         'gained most and the N that lost most (default: %(default)s)')
     parser.add_argument('--no-evaluation', action='store_true', help='do not run the detectors: no classes and no '
                         'pictures, and accuracy as the log has it')
-    args = parser.parse_args()
-    if args.pictures < 0:
-        raise ValueError(f'--pictures {args.pictures} must be 0 or more')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    check_file(args.out, '--out')
     text = make_report(args.work_dirs, args.baseline, measure=not args.no_evaluation, pictures=args.pictures)
     out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding='utf-8')
     print(f'wrote {out} ({out.stat().st_size / 1e6:.1f} MB); open it in a browser, it needs no other file')
 

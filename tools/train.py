@@ -20,6 +20,9 @@ from kddet.cli import (
     check_file,
     check_folder,
     main_guard,
+    natural,
+    positive,
+    share,
     work_dir_of,
 )
 from kddet.config import check_parts, is_distillation, load_config, write_config
@@ -46,14 +49,14 @@ def parse_args() -> argparse.Namespace:
                         'have by name, and leave the others out')
     parser.add_argument('--method-options', nargs='+', action=Settings, default={},
                         help='settings of the methods: fgfi.loss_weight=0.02')
-    parser.add_argument('--method-diagnostics', type=int, metavar='N', help='every N iterations, log how strong the '
-                        "gradient of each method's terms is beside the detection loss's, and their cosine")
+    parser.add_argument('--method-diagnostics', type=positive, metavar='N', help='every N iterations, log how strong '
+                        "the gradient of each method's terms is beside the detection loss's, and their cosine")
     parser.add_argument('--dump-config', metavar='FILE', help='write the config that would be trained, and leave')
     parser.add_argument('--dry-run', action='store_true', help='report on the distillation that would be trained, and '
                         'leave: exit code 1 where a line of the report says stop')
-    parser.add_argument('--preflight-images', type=int, default=50, metavar='N', help='validation images on which '
+    parser.add_argument('--preflight-images', type=natural, default=50, metavar='N', help='validation images on which '
                         'the teacher is measured before the first step; 0 leaves it out (default: %(default)s)')
-    parser.add_argument('--min-teacher-map', type=float, default=0.01, metavar='MAP', help='mAP of the teacher on '
+    parser.add_argument('--min-teacher-map', type=share, default=0.01, metavar='MAP', help='mAP of the teacher on '
                         'them, 0 to 1, below which the run stops (default: %(default)s)')
     parser.add_argument('--amp', action='store_true', help='train in automatic mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
@@ -76,9 +79,6 @@ def training_config(args: argparse.Namespace) -> Config:
     elif given := [name for name in OVERLAY if getattr(args, name)]:
         raise ValueError(f'--{given[0].replace("_", "-")} is given without --method, which says how to distil; there '
                          f'are {", ".join(NAMES)}')
-    if args.preflight_images < 0 or not 0 <= args.min_teacher_map <= 1:
-        raise ValueError(f'--preflight-images {args.preflight_images} must be 0 or more, --min-teacher-map '
-                         f'{args.min_teacher_map} 0 to 1')
     if args.dry_run and not is_distillation(cfg):
         raise ValueError(f'--dry-run reports on a distillation, and {args.config} is the config of a plain detector; '
                          'say how to distil it with --method')

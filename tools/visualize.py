@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 import kddet
 from kddet.checkpoint import load_checkpoint, load_weights, state_dict_of
 from kddet.classes import config_classes, resolve_class_map
-from kddet.cli import Parser, Settings, check_file, check_folder, main_guard, positive
+from kddet.cli import Parser, Settings, check_file, check_folder, main_guard, positive, share
 from kddet.config import build_detector, build_model, is_distillation, load_config, student_config
 from kddet.features import compared_features, feature_methods
 from kddet.inference import TrainedDetector
@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     labelenc = what.add_parser('labelenc', help='label map, energy of the encodings and reconstruction')
     labelenc.add_argument('config', help='of step 1, a kddet.LabelEncAutoencoder')
     labelenc.add_argument('checkpoint', help='of step 1')
-    labelenc.add_argument('--score-thr', type=float, default=0.3, help='detections below are not drawn')
+    labelenc.add_argument('--score-thr', type=share, default=0.3, help='detections below are not drawn')
     compare = what.add_parser('compare', help='ground truth, teacher and student beside each other, with their boxes')
     compare.add_argument('config', help='a distillation config, or that of the student')
     compare.add_argument('checkpoint', help='of the student')
@@ -57,7 +57,7 @@ def parse_args() -> argparse.Namespace:
     compare.add_argument('--teacher-checkpoint', metavar='FILE', help='its weights')
     compare.add_argument('--images', nargs='+', metavar='FILE', help='pictures, in place of the first of the '
                          'validation data; those that belong to it have their ground truth')
-    compare.add_argument('--score-thr', type=float, default=0.3, help='default: %(default)s')
+    compare.add_argument('--score-thr', type=share, default=0.3, help='default: %(default)s')
     energy = what.add_parser('energy', help='energy of features of teacher, adapted student, and their difference')
     energy.add_argument('config', help='a distillation config with a method that compares features: hint, fgfi')
     energy.add_argument('checkpoint', help='of the distilled run, with its adapters')
@@ -141,7 +141,8 @@ def labelenc(args: argparse.Namespace) -> None:
 def compare(args: argparse.Namespace) -> None:
     cfg = read_config(args)
     if bool(args.teacher) != bool(args.teacher_checkpoint):
-        raise ValueError('--teacher and --teacher-checkpoint go together')
+        raise ValueError(f'--teacher{"" if args.teacher else "-checkpoint"} is given without --teacher'
+                         f'{"-checkpoint" if args.teacher else ""}; they go together: give both, or neither')
     detectors = dict(student=TrainedDetector(cfg, args.checkpoint))
     teacher = dict(config=args.teacher, checkpoint=args.teacher_checkpoint) if args.teacher else \
         (cfg.model.get('teacher') if is_distillation(cfg) else None) or {}

@@ -1,6 +1,9 @@
 """A config whose teacher has a cache, checked and completed before anything is built."""
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from mmengine.config import Config
 
 from kddet.config import is_distillation, type_name
@@ -20,13 +23,29 @@ def prepare_cache(cfg: Config) -> None:
 
     Raises:
         ValueError: the pipelines of the training data cannot be replayed, and the cache is not to compute what it
-            misses.
+            misses; or its folder cannot be written to.
     """
     cache = cache_config(cfg)
     if not cache:
         return
+    check_writable(cache)
     if cache.get('on_miss') != 'compute':
         check_pipelines(cfg, cache.get('replayable', ()))
     hooks = cfg.get('custom_hooks') or []
     if not any(isinstance(hook, dict) and type_name(hook.get('type')) == HOOK for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type=HOOK)]
+
+
+def check_writable(cache: dict) -> None:
+    """Refuse a folder that cannot be made or written to, and make nothing.
+
+    Raises:
+        ValueError: says why.
+    """
+    place = Path(cache['dir']).expanduser()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        problem = 'no permission to write' if place.is_dir() else f'{str(place)!r} is a file'
+        raise ValueError(f"dir of the teacher cache is {cache['dir']!r}, which cannot be written to ({problem}); give "
+                         'another folder')

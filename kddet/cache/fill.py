@@ -45,7 +45,8 @@ def fill(model: Any, cfg: Config, dataset: Any) -> None:
     cache.close()
     print()
     if cache.writer.stopped:
-        raise RunFailed(f'the teacher cache in {cache.store.folder} is not complete: nothing more could be written')
+        raise RunFailed(f'the teacher cache in {cache.store.folder} is not complete, nothing more could be written: '
+                        f'{cache.writer.reason}. What is there is kept: make room, and start this again')
 
 
 def ways(dataset: dict, replay: Replay) -> Iterator[dict]:

@@ -29,6 +29,7 @@ class Writer:
         self.store, self.pool, self.budget, self.dtype = store, pool, budget, dtype
         self.pictures, self.states, self.about = pictures, states, about
         self.stopped = self._begun = False
+        self.reason = ''  # why it stopped
         self._writing: list[Future] = []
 
     def write(self, tensors: Sequence[Tensor], layout: str, keys: Sequence[str]) -> None:
@@ -77,6 +78,6 @@ class Writer:
         return rounded
 
     def _stop(self, reason: str) -> None:
-        self.stopped = True
+        self.stopped, self.reason = True, reason
         print_log(f'teacher cache: nothing more is written, and what is missing is computed each time: {reason}',
                   'current', level=30)

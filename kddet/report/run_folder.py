@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from kddet.config import is_distillation, load_config, student_config
 from kddet.preflight.report import FILE, Report, read_report
-from kddet.run_log import Log, read_log
+from kddet.run_log import WORK_DIR, Log, missing_folder, read_log
 
 
 class RunFolder:
@@ -21,22 +21,25 @@ class RunFolder:
         name: to call the run by; the name of the folder by default.
 
     Raises:
-        FileNotFoundError: no such folder, or none that a Runner wrote to.
+        FileNotFoundError: no such folder, or none that a Runner trained in.
     """
 
     def __init__(self, path: str | Path, name: str = '') -> None:
         self.path = Path(path)
         self.name = name or self.path.absolute().name
         if not self.path.is_dir():
-            raise FileNotFoundError(f'work dir {str(path)!r} does not exist (working directory: {Path.cwd()})')
+            raise FileNotFoundError(f'work dir {str(path)!r} {missing_folder(self.path)}')
         # a test leaves a folder as well, with the plain student's config and no scalars, and overwrites *.py
         self.starts = [file.parents[1] for file in sorted(self.path.glob('*/vis_data/scalars.json'))]
         configs = [file for start in self.starts if (file := start / 'vis_data/config.py').is_file()] or sorted(
             self.path.glob('*.py'))
         if not configs:
             raise FileNotFoundError(f'{str(path)!r} is no work dir of a training: it has neither a config (*.py) nor '
-                                    '*/vis_data/config.py')
+                                    f'*/vis_data/config.py; {WORK_DIR}')
         self.config_file = configs[-1]
+        if not self.starts and self.checkpoint is None:
+            raise FileNotFoundError(f'in {str(path)!r} nothing was trained: it has neither a log '
+                                    f'(*/vis_data/scalars.json) nor a checkpoint (*.pth); {WORK_DIR}')
         self.cfg: Config = load_config(str(self.config_file))
 
     @property
@@ -107,7 +110,7 @@ def open_runs(paths: Sequence[str | Path]) -> list[RunFolder]:
     runs = [RunFolder(path) for path in paths]
     parts = [run.path.absolute().parts for run in runs]
     if len(set(parts)) < len(parts):
-        raise ValueError(f'a work dir is given twice: {", ".join(map(str, paths))}')
+        raise ValueError(f'a work dir is given twice: {", ".join(map(str, paths))}; give each once')
     for depth in range(2, 1 + max(map(len, parts), default=0)):
         if len({run.name for run in runs}) == len(runs):
             break

@@ -12,6 +12,7 @@ from scipy.stats import t as student_t
 from .plan import BASELINE
 from .study import Study
 
+NEEDED = 'pair', 'variant', 'measures'
 MEASURES = dict(mAP='mAP', mAP_50='mAP50', mAP_75='mAP75')
 
 
@@ -29,12 +30,27 @@ class Gain:
 
 
 def read_rows(path: Path) -> list[dict]:
-    """The rows of a study; the last one of a run counts."""
+    """The rows of a study; the last one of a run counts.
+
+    Raises:
+        ValueError: names the line that is no row.
+    """
     rows = {}
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        row = _row(line, f'{path}, line {number},')
         rows[row['pair'], row['variant'], row.get('seed')] = row
     return list(rows.values())
+
+
+def _row(line: str, where: str) -> dict:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{where} is not json ({error}); tools/run_study.py writes the rows, one a line') from error
+    if absent := [key for key in NEEDED if key not in row]:
+        raise ValueError(f'{where} has no {", ".join(absent)}; tools/run_study.py writes the rows, with all of '
+                         f'{", ".join(NEEDED)}')
+    return row
 
 
 def gains(rows: list[dict]) -> list[Gain]:

@@ -52,8 +52,9 @@ class Study:
     def read(cls, path: str | Path) -> Study:
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f'study {str(path)!r} does not exist (working directory: {Path.cwd()}); there are '
-                                    'some in configs/studies')
+            what = 'is a folder' if path.is_dir() else 'does not exist'
+            raise FileNotFoundError(f'study {str(path)!r} {what} (working directory: {Path.cwd()}); give a yaml file, '
+                                    'there are some in configs/studies')
         try:
             content = yaml.safe_load(path.read_text())
         except yaml.YAMLError as error:
@@ -70,6 +71,11 @@ class Study:
         missing = [key for key in ('title', 'question', 'pairs', 'variants', 'seeds') if not content.get(key)]
         if missing:
             raise ValueError(f'{path}: {", ".join(missing)} must be given')
+        for kind in ('pairs', 'variants'):
+            for name, entry in content[kind].items():
+                if not isinstance(entry, dict):
+                    raise ValueError(f'{path}: {kind[:-1]} {name!r} is {entry!r}, it must be a mapping of '
+                                     f'{", ".join(PAIR_KEYS if kind == "pairs" else VARIANT_KEYS)}')
         for name, variant in content['variants'].items():
             wrong = [key for key in variant if key not in VARIANT_KEYS]
             wrong += [pair for pair in variant.get('pairs') or () if pair not in content['pairs']]

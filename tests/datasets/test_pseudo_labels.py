@@ -165,4 +165,4 @@ def test_through_the_command_line(repository, teacher_files, digits, tmp_path):
     assert f'{len(content["annotations"])} boxes on 4 of 4 images' in done.stdout
     assert [entry['name'] for entry in content['categories']][:2] == ['zero', 'one']
     done = subprocess.run([*command, '--score-thr', '1.5'], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2 and '--score-thr 1.5 must be between 0 and 1' in done.stderr
+    assert done.returncode == 2 and "'1.5' is not a number from 0 to 1" in done.stderr

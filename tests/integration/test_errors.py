@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 import torch
@@ -25,7 +24,8 @@ SHORT = {  # the beginnings of commands
     'plain:': 'train.py student.py --cfg-options', 'distil:': 'train.py distil.py --cfg-options',
     'hint:': 'train.py distil.py --cfg-options model.methods.hint', 'teacher:': 'train.py distil.py --cfg-options '
     'model.teacher', 'method:': 'train.py student.py --teacher teacher.py --teacher-checkpoint teacher.pth --method',
-    'data:': 'train.py student.py --cfg-options train_dataloader.dataset', 'label:': 'pseudo_label.py teacher.py'}
+    'data:': 'train.py student.py --cfg-options train_dataloader.dataset', 'label:': 'pseudo_label.py teacher.py',
+    'cache:': 'cache_teacher.py distil.py --cfg-options model.teacher.cache.dir=kept', 'look:': 'visualize.py'}
 STUDY = '{repository}/configs/studies/fgfi-digits.yaml'
 CASES = [  # command, and what is in the message
     # configs
@@ -214,6 +214,12 @@ CASES = [  # command, and what is in the message
     ('inspect_model.py student.py --teacher no.py', "config 'no.py' does not exist"),
     ('inspect_model.py student.py --shape 8 8', '--shape 8 8: both must be 32 or more'),
     ('inspect_model.py student.py --depth 0', "argument --depth: '0' is not a whole number of 1 or more"),
+    ('inspect_model.py no_model.py', 'is not the config of a detector: its model is None'),
+    ('inspect_model.py student.py --teacher no_model.py', 'is not the config of a detector: its model is None'),
+    ('inspect_model.py student.py --shape 64', 'argument --shape: expected 2 arguments'),
+    ('inspect_model.py student.py --shape 64 wide', "--shape: 'wide' is not a whole number of 1 or more"),
+    ('inspect_model.py student.py --teacher teacher.py --cfg-options model.neck.in_channels=[8,16,32,65]',
+     'the student, a RetinaNet, cannot be run on an image of 256 x 256 ... see that MMDet runs its config'),
     # pseudo labels
     ('label: no.pth --images {digits}/val --out p.json', "checkpoint 'no.pth' does not exist"),
     ('label: two_stage.pth --images {digits}/val --out p.json', '8 missing, 14 unexpected'),
@@ -224,9 +230,95 @@ CASES = [  # command, and what is in the message
     ('label: teacher.pth --images {digits}/val --ann object.json --out p.json', 'object.json is no COCO json'),
     ('label: teacher.pth --images {digits}/val --ann imageless.json --out p.json', "the first is 'gone.jpg'; give the"),
     ('label: teacher.pth --images texts --out q.json --workers 0', "image 'texts/000001.jpg' cannot be read"),
-    ('label: teacher.pth --images {digits}/val --out p.json --score-thr 2', '--score-thr 2.0 must be between 0 and 1'),
+    ('label: teacher.pth --images {digits}/val --out p.json --score-thr 2', "--score-thr: '2' is not a number from 0"),
+    ('label: teacher.pth --images {digits}/val --out p.json --workers -1', "--workers: '-1' is not a whole number of"),
     ('label: teacher.pth --images {digits}/val --out p.json --device gpu', "--device: 'gpu' cannot be used here; ther"),
     ('label: teacher.pth --images {digits}/val --out p.json --device cuda:9', "'cuda:9' cannot be used here; there is"),
+    # before the first step
+    ('train.py student.py --dry-run', '--dry-run reports on a distillation ... say how to distil it with --method'),
+    ('train.py distil.py --dry-run --preflight-images -1', "--preflight-images: '-1' is not a whole number of 0 or m"),
+    ('train.py distil.py --dry-run --preflight-images few', "'few' is not a whole number of 0 or more"),
+    ('train.py distil.py --dry-run --preflight-images 2.5', "'2.5' is not a whole number of 0 or more"),
+    *((f'train.py distil.py --dry-run --min-teacher-map {value}', f"--min-teacher-map: '{value}' is not a number from")
+      for value in ('2', '-0.1', 'nan', 'high')),
+    ('train.py distil.py --dry-run --cfg-options model.teacher.checkpoint=no.pth', "checkpoint 'no.pth' does not exis"),
+    ('train.py distil.py --method-diagnostics 0', "--method-diagnostics: '0' is not a whole number of 1 or more"),
+    ('train.py distil.py --method-diagnostics often', "'often' is not a whole number of 1 or more"),
+    ('train.py student.py --method-diagnostics 5', 'method diagnostics look at the terms ... add --method, or leave'),
+    # the teacher's cache
+    ('cache_teacher.py no.py', "config 'no.py' does not exist"),
+    ('cache_teacher.py student.py', 'student.py has no cache to fill: add it to the teacher, cache=dict(dir=...)'),
+    ('cache_teacher.py distil.py', 'distil.py has no cache to fill'),
+    ('cache_teacher.py distil.py --cfg-options model.teacher.cache=kept', "cache of the teacher is 'kept', it must be"),
+    ('cache_teacher.py distil.py --cfg-options model.teacher.cache.max_gb=1', 'cache of the teacher needs dir'),
+    ('cache: model.teacher.cache.on_miss=compute', "the cache has on_miss='compute', which writes nothing; leave it o"),
+    ('cache: model.teacher.cache.on_miss=wait', "on_miss of the teacher cache is 'wait', allowed are write, compute"),
+    ('cache: model.teacher.cache.dtype=int8', "dtype of the teacher cache is 'int8', allowed are None, float32, float"),
+    ('cache: model.teacher.cache.max_gb=0', 'max_gb of the teacher cache is 0, it must be more than 0'),
+    ('cache: model.teacher.cache.max_gb=much', "max_gb of cache of the teacher is 'much', it must be a number or None"),
+    ('cache: model.teacher.cache.max_gb=1e-6', "cache in 'kept' will take about ... max_gb is 1e-06. Take dtype='floa"),
+    ('cache: model.teacher.cache.folder=x', "cache of the teacher takes no 'folder'; it takes dir, dtype, max_gb, on_"),
+    ('cache: model.teacher.cache.replayable=Own', "replayable of cache of the teacher is 'Own', it must be a list"),
+    ('cache: model.teacher.cache.dir=3', 'dir of cache of the teacher is 3, it must be a text'),
+    ('cache: model.teacher.cache.dir=text.pth', "dir of the teacher cache is 'text.pth', which cannot be written to ("),
+    ('cache: model.teacher.cache.dir=/proc/nowhere', '0 GB are free on its disk. Take ... or choose another dir'),
+    ('cache: train_dataloader.dataset.pipeline.3.type=RandomErasing', 'cannot replay RandomErasing: what it makes'),
+    ('cache: train_dataloader.dataset.ann_file=no.json', "no.json' of train_dataloader.dataset do not exist"),
+    ('cache_teacher.py distil.py --device gpu', "--device: 'gpu' cannot be used here; there is cpu"),
+    ('teacher:.cache=kept', "cache of the teacher is 'kept', it must be a dict(...)"),
+    ('teacher:.cache.dir=text.pth/a', "'text.pth/a', which cannot be written to ('text.pth' is a file); give another"),
+    ('teacher:.cache.dir=kept train_dataloader.dataset.pipeline.3.type=RandomErasing', "RandomErasing ... on_miss='co"),
+    # reports
+    ('report.py', 'the following arguments are required: WORK_DIR; report.py --help'),
+    ('report.py no', "work dir 'no' does not exist (working directory: ... give the folder that tools/train.py wrote"),
+    ('report.py text.pth', "work dir 'text.pth' is a file; give the folder"),
+    ('report.py folder', "'folder' is no work dir of a training: it has neither a config (*.py) nor ... give the fold"),
+    ('report.py unlogged', "in 'unlogged' nothing was trained: it has neither a log ... nor a checkpoint ... give the"),
+    ('report.py unreadable', "config.py' cannot be read (line 1): SyntaxError"),
+    ('report.py run run', 'a work dir is given twice: run, run; give each once'),
+    ('report.py run --baseline run', 'a work dir is given twice: run, run'),
+    ('report.py run --baseline no', "work dir 'no' does not exist"),
+    ('report.py run elsewhere', 'validated on different data, one page compares ... run on ... elsewhere on'),
+    ('report.py run --out folder', "--out 'folder' is a folder; give the name of a file"),
+    ('report.py run --out text.pth/a.html', "the folder of --out 'text.pth' cannot be written to (it is a file)"),
+    ('report.py run --pictures -1', "--pictures: '-1' is not a whole number of 0 or more"),
+    # pictures
+    ('look: compare student.py no.pth --out o', "checkpoint 'no.pth' does not exist"),
+    ('look: compare no.py student.pth --out o', "config 'no.py' does not exist"),
+    ('look: compare student.py text.pth --out o', "'text.pth' is not a readable checkpoint"),
+    ('look: compare student.py two_stage.pth --out o', '8 missing, 14 unexpected'),
+    ('look: compare student.py student.pth', 'the following arguments are required: --out'),
+    ('look: compare student.py student.pth --out text.pth', "--out 'text.pth' cannot be written to (it is a file)"),
+    ('look: compare student.py student.pth --out o --teacher teacher.py', '--teacher is given without --teacher-check'),
+    ('look: compare student.py student.pth --out o --teacher-checkpoint a.pth', 'without --teacher; they go together'),
+    ('look: compare student.py student.pth --out o --teacher teacher.py --teacher-checkpoint no.pth', "'no.pth' does"),
+    ('look: compare distil.py student.pth --out o --cfg-options model.teacher.checkpoint=no.pth', "'no.pth' does not"),
+    ('look: compare student.py student.pth --out o --images gone.jpg', 'image gone.jpg does not exist (working direct'),
+    ('look: compare student.py student.pth --out o --images text.pth', 'failed to load image: text.pth; replace the p'),
+    ('look: compare student.py student.pth --out o --score-thr 2', "--score-thr: '2' is not a number from 0 to 1"),
+    ('look: compare student.py student.pth --out o --number none', "--number: 'none' is not a whole number of 1 or m"),
+    ('look: compare student.py student.pth --out o --cfg-options val_dataloader=None test_dataloader=None', 'dataload'),
+    ('look: energy student.py student.pth --out o', 'is a RetinaNet without a teacher; give a distillation config'),
+    ('look: energy distil.py no.pth --out o', "checkpoint 'no.pth' does not exist"),
+    ('look: energy distil.py student.pth --out o', 'a checkpoint of the distilled run itself: an exported student has'),
+    ('look: energy distil.py student.pth --out o --method fgfi', '--method fgfi: choose one of hint'),
+    ('look: energy scores.py student.pth --out o', 'no method of the config compares maps of features, as hint and fg'),
+    ('look: masks student.py --out o --cfg-options val_dataloader=None', 'no val_dataloader, whose pictures are drawn'),
+    ('look: masks student.py --out o --cfg-options val_dataloader.dataset.data_prefix.img={world}/texts/', 'failed to'),
+    ('look: labelenc step1.py no.pth --out o', "checkpoint 'no.pth' does not exist"),
+    ('look: curves no --out c.png', "no' does not exist (working directory: ... give the folder that tools/train.py"),
+    ('look: curves text.pth --out c.png', "text.pth' is a file; give the folder"),
+    ('look: curves folder --out c.png', "no json log in ... scalars.json, which MMEngine's LocalVisBackend writes"),
+    ('look: curves wordless --out c.png', 'the logs of wordless hold neither losses nor measures'),
+    ('look: curves run --out c.jpg', '--out c.jpg: the file for the curves ends in .png'),
+    ('look: curves run --out text.pth/c.png', "the folder of --out 'text.pth' cannot be written to"),
+    # results
+    ('make_results.py now', 'unrecognized arguments: now; make_results.py --help'),
+    ('{world}/unmarked/tools/make_results.py', 'README.md must hold the lines'),
+    ('{world}/cut/tools/make_results.py', "fgfi-digits.jsonl, line 2, is not json"),
+    ('{world}/lacking/tools/make_results.py', "fgfi-digits.jsonl, line 1, has no measures"),
+    ('{world}/orphan/tools/make_results.py', "orphan.yaml' does not exist"),
+    ('{world}/stale/tools/make_results.py --check', 'differ from the rows in results/; run: python tools/make_results'),
     # the others
     ('visualize.py masks no.py --out o', "config 'no.py' does not exist"),
     ('visualize.py masks student.py --out o --number 0', "'0' is not a whole number of 1 or more"),
@@ -237,11 +329,30 @@ CASES = [  # command, and what is in the message
     ('run_study.py gone.yaml', "configs/gone.py' does not exist"),
     (f'run_study.py {STUDY} --pairs yolo', 'pairs yolo are not in the study fgfi-digits, which has retinanet, fcos'),
     (f'run_study.py {STUDY} --seeds one', "argument --seeds: invalid int value: 'one'"),
+    (f'run_study.py {STUDY} --seeds 99', 'seeds 99 are not in the study fgfi-digits, which has 0'),
+    (f'run_study.py {STUDY} --variants all', 'variants all are not in the study fgfi-digits, which has'),
+    (f'run_study.py {STUDY} --results text.pth', "--results 'text.pth' cannot be written to (it is a file)"),
+    ('run_study.py folder', "study 'folder' is a folder ... give a yaml file"),
+    ('run_study.py list.yaml', 'list.yaml holds a list, a study is a mapping of title, question'),
+    ('run_study.py seedless.yaml', 'seedless.yaml: seeds must be given'),
+    ('run_study.py seed.yaml', 'seed.yaml: seeds is 0, it must be a list'),
+    ('run_study.py variant.yaml', "variant.yaml: variant 'v' is None, it must be a mapping of methods, student"),
+    ('run_study.py pair.yaml', "pair.yaml: pair 'p' is 'student.py', it must be a mapping of teacher, student"),
+    ('run_study.py methods.yaml', "methods.yaml: variant 'v' has no methods; it takes methods, student"),
     (f'run_study.py {STUDY} --jobs 0', "'0' is not a whole number of 1 or more"),
     (f'run_study.py {STUDY} --data-root no', "'no/instances_train.json' of train_dataloader.dataset do not exist"),
     ('make_digits.py --size 5', 'size 5: at least'),
     ('make_digits.py --train few', "argument --train: invalid int value: 'few'"),
     ('benchmark.py student.py', 'student is not a distillation config: its model is a RetinaNet'),
+    ('benchmark.py no.py', "config 'no.py' does not exist"),
+    ('benchmark.py distil.py --boxes -1', "--boxes: '-1' is not a whole number of 0 or more"),
+    ('benchmark.py distil.py --batch 0', "--batch: '0' is not a whole number of 1 or more"),
+    ('benchmark.py distil.py --shape 64', 'argument --shape: expected 2 arguments'),
+    ('benchmark.py distil.py --shape 0 64', "--shape: '0' is not a whole number of 1 or more"),
+    ('benchmark.py distil.py --cache int8', "argument --cache: invalid choice: 'int8' (choose from"),
+    ('benchmark.py no_teacher.py --cache exact', 'has no teacher that --cache could keep the outputs of; leave --cach'),
+    ('benchmark.py distil.py --device cuda:9', "'cuda:9' cannot be used here; there is cpu"),
+    ('benchmark.py distil.py --json text.pth/a.jsonl', "the folder of --json 'text.pth' cannot be written to"),
     ('benchmark.py distil.py --iters 0', "argument --iters: '0' is not a whole number of 1 or more"),
     ('benchmark_adl.py --shape 0 5', "argument --shape: '0' is not a whole number"),
     ('benchmark_masks.py --device cuda:9', "'cuda:9' cannot be used here; there is cpu"),
@@ -277,6 +388,8 @@ def world(plain_config, distilled_config, teacher_files, digits, repository, tmp
     _checkpoints(world)
     _configs(world)
     _data(world, digits)
+    _runs(world)
+    _results(world, repository)
     return world
 
 
@@ -303,6 +416,9 @@ def _configs(world):
     plain, distil = "_base_ = ['student.py']\n", "_base_ = ['distil.py']\n"
     around = "model = dict(_delete_=True, type='kddet.Distiller', student=_base_.model.student"
     hook = "custom_hooks = [dict(type='kddet.LossWeightHook', method='fgfi')]\n"
+
+    def study(seeds='[0]', pairs='{p: {student: student.py}}', variants='{v: {methods: {}}}'):
+        return f'title: a\nquestion: b\npairs: {pairs}\nvariants: {variants}\nseeds: {seeds}\n'
     for name, text in {
             'no_base.py': "_base_ = ['gone.py']\n", 'syntax.py': f'{plain}model = dict(\n', 'no_model.py': 'lr = 1\n',
             'name_error.py': f'{plain}model = dict(type=RetinaNet)\n', 'hook.py': distil + hook,
@@ -315,6 +431,11 @@ def _configs(world):
             'no_neck.py': f'{plain}model = dict(neck=None, backbone=dict(out_indices=(3, )), bbox_head=dict('
                           'in_channels=64, anchor_generator=dict(strides=[32])))\n',
             'step1.py': f"{plain}model = dict(_delete_=True, type='kddet.LabelEncAutoencoder', student=_base_.model)\n",
+            'scores.py': f"{distil}model = dict(methods=dict(_delete_=True, adl=dict("
+                         "type='kddet.AdaptiveDistillation')))\n",
+            'list.yaml': '[a]\n', 'seedless.yaml': study('[]'), 'seed.yaml': study('0'),
+            'variant.yaml': study(variants='{v: }'), 'pair.yaml': study(pairs='{p: student.py}'),
+            'methods.yaml': study(variants='{v: {student: student.py}}'),
             'broken.yaml': 'a: [1\n', 'misspelt.yaml': 'titel: a\n',
             'gone.yaml': 'title: a\nquestion: b\npairs: {p: {student: configs/gone.py}}\n'
                          'variants: {v: {methods: {}}}\nseeds: [0]\n'}.items():
@@ -345,19 +466,36 @@ def _data(world, digits):
         (world / f'{name}.json').write_text(json.dumps(content))
 
 
-@pytest.fixture(scope='module')
-def fork():
-    """Run a tool in a fork of a process that has imported everything; its exit code."""
-    server = subprocess.Popen([sys.executable, Path(__file__).with_name('fork_server.py')], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True)
+def _runs(world):
+    """Work dirs, right and wrong."""
+    plain = (world / 'student.py').read_text()
+    logged = dict(iter=1, epoch=1, step=1, loss=1.0)
+    for name, config, entry in (
+            ('run', plain, logged),
+            ('elsewhere', f"{plain}\nval_dataloader['dataset']['ann_file'] = 'b.json'\n", logged),
+            ('unreadable', 'a = (', logged), ('wordless', plain, dict(iter=1, epoch=1, step=1, lr=0.1)),
+            ('unlogged', plain, None)):
+        (world / name / 'start/vis_data').mkdir(parents=True)
+        (world / name / ('start/vis_data/config.py' if entry else 'config.py')).write_text(config)
+        if entry:
+            (world / name / 'start/vis_data/scalars.json').write_text(json.dumps(entry))
 
-    def run(**job):
-        server.stdin.write(json.dumps(job) + '\n')
-        server.stdin.flush()
-        return int(server.stdout.readline())
-    yield run
-    server.stdin.close()
-    server.wait()
+
+def _results(world, repository):
+    """Repositories whose rows of results cannot become pages."""
+    row = (repository / 'results/fgfi-digits.jsonl').read_text().splitlines()[0]
+    marks = '<!-- results: written by tools/make_results.py -->\n<!-- end of results -->\n'
+    lacking = json.dumps({key: value for key, value in json.loads(row).items() if key != 'measures'})
+    for name, readme, study, rows in (
+            ('unmarked', '', 'fgfi-digits', row), ('cut', marks, 'fgfi-digits', f'{row}\n{row[:50]}'),
+            ('lacking', marks, 'fgfi-digits', lacking), ('orphan', marks, 'orphan', row),
+            ('stale', marks, 'fgfi-digits', row)):
+        for folder in ('tools', 'results', 'configs/studies'):
+            (world / name / folder).mkdir(parents=True)
+        shutil.copy(repository / 'tools/make_results.py', world / name / 'tools')
+        shutil.copy(repository / 'configs/studies/fgfi-digits.yaml', world / name / 'configs/studies')
+        (world / name / 'README.md').write_text(readme)
+        (world / name / 'results' / f'{study}.jsonl').write_text(rows)
 
 
 @pytest.fixture
@@ -368,8 +506,7 @@ def run(fork, world, digits, repository, tmp_path):
         if f'{beginning}:' in SHORT:
             command = SHORT[f'{beginning}:'] + rest
         tool, *arguments = shlex.split(command.format(world=world, digits=digits, repository=repository))
-        code = fork(tool=str(repository / 'tools' / tool), arguments=arguments, folder=str(world),
-                    output=str(tmp_path / 'output'), **dict(dict(environment={}), **job))
+        code = fork(tool, *arguments, folder=world, output=tmp_path / 'output', **job)
         return code, (tmp_path / 'output').read_text()
     return run
 
@@ -420,6 +557,18 @@ def test_a_picture_that_cannot_be_read_stops_the_run_by_name(run):
     code, said = run('data:.data_prefix.img={world}/texts/ --work-dir unread')
     message = check_message(said, 'the run stopped after iteration 0: failed to load image: ... --resume')
     assert code == 1 and re.search(r'texts/\d+\.jpg', message)
+
+
+def test_a_cache_that_does_not_fit_is_said_before_the_first_step(run):
+    code, said = run('teacher:.cache.dir=kept model.teacher.cache.max_gb=1e-6 --preflight-images 0 --dry-run')
+    check_message(said, "error: cache: 'kept': about ... max_gb is 1e-06; Take dtype='float16' ... or allow more")
+    assert code == 1
+
+
+def test_a_cache_on_a_disk_that_is_full_is_not_complete(run):
+    code, said = run('cache: model.teacher.cache.dir=begun', file_size=10_000)
+    check_message(said, 'is not complete, nothing more could be written: ... File too large ... make room, and start')
+    assert code == 1
 
 
 def test_a_disk_that_is_full_stops_the_run_and_keeps_what_was_written(run, world):

@@ -126,7 +126,7 @@ def test_report_on_a_run(trained, run, tmp_path):
     assert len(list((tmp_path / 'work_dirs/.cache').glob('detections-*'))) == 2
     error = run('report.py', trained[1], 'gone', code=2)
     assert "error: work dir 'gone' does not exist" in error and 'Traceback' not in error
-    assert '--pictures -1 must be 0 or more' in run('report.py', trained[1], '--pictures', '-1', code=2)
+    assert "'-1' is not a whole number of 0 or more" in run('report.py', trained[1], '--pictures', '-1', code=2)
 
 
 def test_test_takes_either_config_and_no_teacher(trained, run, plain_config, tmp_path):
@@ -176,7 +176,7 @@ def test_export_of_something_else_writes_nothing(run, tmp_path, trained):
     ('train.py', ['nothing.py'], "config 'nothing.py' does not exist"),
     ('test.py', ['nothing.py', 'nothing.pth'], "checkpoint 'nothing.pth' does not exist"),
     ('train.py', ['CONFIG', '--resume', 'nothing.pth'], "checkpoint 'nothing.pth' does not exist"),
-    ('train.py', ['CONFIG', '--preflight-images', '-1'], '--preflight-images -1 must be 0 or more'),
+    ('train.py', ['CONFIG', '--preflight-images', '-1'], "'-1' is not a whole number of 0 or more"),
     ('train.py', [ROOT / 'configs/digits/fcos_r18-half_fpn_16e_digits.py', '--dry-run'], 'config of a plain detector'),
     ('train.py', ['CONFIG', '--cfg-options', 'model.teacher.checkpoint=gone.pth'], "'gone.pth' does not exist"),
     ('train.py', ['CONFIG', '--cfg-options', 'model.methods.hint.tap=neck.fpn_conv'], 'near matches: neck.fpn_convs'),
