@@ -25,6 +25,9 @@ def test_the_last_validation(work_dirs):
 
 def test_a_folder_without_a_log(work_dirs, tmp_path):
     shutil.copy(work_dirs[0] / 'start/vis_data/config.py', tmp_path / 'student.py')
+    with pytest.raises(FileNotFoundError, match='nothing was trained: it has neither a log .* nor a checkpoint'):
+        RunFolder(tmp_path)
+    shutil.copy(work_dirs[0] / 'epoch_2.pth', tmp_path)
     run = RunFolder(tmp_path)
     assert run.log.train == {} and run.validated() == {} and run.text == '' and not run.distilled
 
