@@ -12,6 +12,7 @@ from kddet.benchmarks.step import Cost, measure, table
 from kddet.classes import resolve_class_map
 from kddet.cli import Parser, main_guard, natural, quiet
 from kddet.config import load_config
+from kddet.memory import keep_freed_memory
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,6 +29,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     quiet()
+    if args.device == 'cpu':
+        keep_freed_memory()  # as tools/train.py does
     costs: list[Cost] = []
     for config in args.configs:
         cfg = load_config(config)

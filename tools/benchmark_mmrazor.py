@@ -12,6 +12,7 @@ from kddet.benchmarks.arguments import add_arguments, append_row
 from kddet.benchmarks.mmrazor import measure_mmrazor, mmrazor_table, models
 from kddet.cli import Parser, main_guard, quiet
 from kddet.config import load_config
+from kddet.memory import keep_freed_memory
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,6 +26,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     quiet()
+    if args.device == 'cpu':
+        keep_freed_memory()  # as tools/train.py does
     init_default_scope('mmdet')
     student, teacher = (load_config(config).model for config in (args.student, args.teacher))
     student.backbone.init_cfg = teacher.backbone.init_cfg = None

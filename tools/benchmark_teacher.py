@@ -8,6 +8,7 @@ from kddet.benchmarks.arguments import add_arguments, append_row
 from kddet.benchmarks.teacher_options import measure_options, options_table
 from kddet.cli import Parser, main_guard, quiet
 from kddet.config import load_config
+from kddet.memory import keep_freed_memory
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,6 +22,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     quiet()
+    if args.device == 'cpu':
+        keep_freed_memory()  # as tools/train.py does
     cfg = load_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     rows = measure_options(cfg, Path(args.config).stem, batch=args.batch, height=args.shape[0], width=args.shape[1],

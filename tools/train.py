@@ -5,6 +5,7 @@ import tempfile
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
@@ -29,6 +30,7 @@ from kddet.config import check_parts, is_distillation, load_config, write_config
 from kddet.data import check_data_files, check_loader
 from kddet.distiller import check_methods
 from kddet.launch import check_strategy, launch_on_cpu
+from kddet.memory import keep_freed_memory
 from kddet.methods import NAMES
 from kddet.optim import check_optimizer
 from kddet.overlay import diagnose_methods, overlay, watch_terms
@@ -137,6 +139,8 @@ def main() -> None:
     runner = build_runner(cfg)
     if is_distillation(cfg):
         report(runner, args)
+    if get_device() == 'cpu':
+        keep_freed_memory()
     runner.train()
 
 

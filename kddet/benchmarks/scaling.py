@@ -15,6 +15,8 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
 from torch import distributed, multiprocessing
 
+from kddet.memory import keep_freed_memory
+
 from .markdown import markdown
 from .step import build, check_distiller, toy_batch, training_step
 from .where import where
@@ -57,6 +59,7 @@ def scaling_table(rows: list[dict]) -> str:
 def _worker(rank: int, cfg: dict, shape: tuple[int, int, int], iters: int, threads: int, folder: str, ready) -> None:
     """The last one trains alone: it is in no process group, because the losses of some heads average over one."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     alone = rank == PROCESSES
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     torch.manual_seed(rank)

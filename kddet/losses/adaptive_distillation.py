@@ -1,7 +1,6 @@
 """Adaptive distillation loss: KL to the teacher's scores, weighted by how hard a sample is to learn and to mimic."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -10,12 +9,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from .chunks import chunks
 from .hint import at_least_float32
 
 FORMS = dict(paper=(1.5, 1.0), code=(0.0, 2.0), softmax=(1.5, 1.0))  # beta and gamma
 POWER = 1.8  # of the teacher's score in the normaliser, from the authors' configs
 SMALLEST = 1e-12  # weight: below, the power of a gamma under 1 has no slope, where it would have an infinite one
-CHUNK = dict(cpu=2**16, cuda=2**22)  # elements at a time: what a core's cache holds; few launches
 
 
 class AdaptiveSums(NamedTuple):
@@ -194,8 +193,8 @@ class _SigmoidSums(torch.autograd.Function):
         # float16 loses what is small before the loss is scaled
         kind = torch.float32 if student.dtype == torch.float16 else student.dtype
         gradient = torch.empty(student.shape, dtype=kind, device=student.device) if ctx.needs_input_grad[0] else None
-        parts = _chunks(flat(student), flat(teacher), None if weight is None else weight.expand_as(student),
-                        None if gradient is None else flat(gradient))
+        parts = chunks(flat(student), flat(teacher), None if weight is None else weight.expand_as(student),
+                       None if gradient is None else flat(gradient))
         for own, other, kept, slope in parts:
             terms = _SigmoidTerms(at_least_float32(own) / scale, at_least_float32(other) / scale)
             hardness, term = terms.hardness(form, options['beta']), terms.weighted(form, options['alpha'])
@@ -223,15 +222,6 @@ class _SigmoidSums(torch.autograd.Function):
     def backward(ctx: Any, loss: Tensor, *others: Tensor):
         gradient, = ctx.saved_tensors
         return (gradient * loss).to(ctx.kind), None, None, None
-
-
-def _chunks(*tensors: Tensor | None) -> Iterator[tuple]:
-    """Parts of tensors of one shape, cut along their first dimension; None stays None."""
-    first = next(tensor for tensor in tensors if tensor is not None)
-    rows = max(1, CHUNK.get(first.device.type, CHUNK['cuda']) * len(first) // first.numel())
-    parts = [None if tensor is None else tensor.split(rows) for tensor in tensors]
-    for index in range(max(len(part) for part in parts if part is not None)):
-        yield tuple(None if part is None else part[index] for part in parts)
 
 
 def _softmax_terms(student: Tensor, teacher: Tensor, beta: float, temperature: float) -> tuple[Tensor, Tensor]:

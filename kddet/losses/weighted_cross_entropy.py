@@ -1,11 +1,15 @@
 """Cross-entropy against the teacher's probabilities, with a weight on the background inside the sum over classes."""
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmdet.models.losses.utils import weight_reduce_loss
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from .chunks import chunks
 from .hint import at_least_float32
 
 
@@ -65,7 +69,7 @@ def weighted_soft_binary_cross_entropy(student_logits: Tensor, teacher_logits: T
         avg_factor: what the sum over elements is divided by; None takes their number.
 
     Returns:
-        A float32 scalar (float64 for float64 input).
+        A float32 scalar (float64 for float64 input), which can be differentiated once.
 
     Example:
         >>> import torch
@@ -73,11 +77,44 @@ def weighted_soft_binary_cross_entropy(student_logits: Tensor, teacher_logits: T
         tensor(1.1957)
     """
     _check(student_logits, teacher_logits, temperature)
-    student = at_least_float32(student_logits) / temperature
-    teacher = (at_least_float32(teacher_logits.detach()) / temperature).sigmoid()
-    absent = background_weight * (1 - teacher)
-    loss = absent * student - (teacher + absent) * F.logsigmoid(student)  # log(1 - p) = log p - z
-    return _reduce(loss, weight, avg_factor)
+    if not student_logits.numel():
+        return at_least_float32(student_logits).sum()
+    total = _BinarySum.apply(student_logits, teacher_logits.detach(), weight, background_weight, temperature)
+    return total / student_logits.numel() if avg_factor is None else weight_reduce_loss(total, None, 'mean', avg_factor)
+
+
+class _BinarySum(torch.autograd.Function):
+    """The weighted sum over elements, in chunks; nothing is kept for the backward pass but the gradient itself."""
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor, weight: Tensor | None, background: float,
+                temperature: float) -> Tensor:
+        flat = (lambda tensor: tensor.reshape(-1)) if weight is None else (lambda tensor: tensor)
+        # float16 loses what is small before the loss is scaled
+        kind = torch.float32 if student.dtype == torch.float16 else student.dtype
+        gradient = torch.empty(student.shape, dtype=kind, device=student.device) if ctx.needs_input_grad[0] else None
+        total = at_least_float32(student.new_zeros(()))
+        for own, other, kept, slope in chunks(
+                flat(student), flat(teacher), None if weight is None else weight.expand_as(student),
+                None if gradient is None else flat(gradient)):
+            logits = at_least_float32(own) / temperature
+            present = (at_least_float32(other) / temperature).sigmoid()
+            absent = background * (1 - present)
+            both = present.add_(absent)
+            loss = (absent * logits).sub_(both * F.logsigmoid(logits))  # log(1 - p) = log p - z
+            total += (loss if kept is None else loss.mul_(kept)).sum()
+            if slope is not None:
+                derivative = absent.sub_(both.mul_(logits.neg_().sigmoid_())).div_(temperature)
+                slope.copy_(derivative if kept is None else derivative.mul_(kept))
+        ctx.save_for_backward(gradient)
+        ctx.kind = student.dtype
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, total: Tensor):
+        gradient, = ctx.saved_tensors
+        return (gradient * total).to(ctx.kind), None, None, None, None
 
 
 def _check(student: Tensor, teacher: Tensor, temperature: float) -> None:

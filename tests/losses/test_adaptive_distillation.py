@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from kddet.losses.adaptive_distillation import (
-    CHUNK,
     adaptive_distillation_loss,
     adaptive_normalizer,
     adaptive_sums,
     adaptive_weight,
 )
+from kddet.losses.chunks import CHUNK
 
 FORMS = ('paper', 'code', 'softmax')
 

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from kddet.losses import weighted_soft_binary_cross_entropy, weighted_soft_cross_entropy
+from kddet.losses.chunks import CHUNK
 
 BOTH = [weighted_soft_cross_entropy, weighted_soft_binary_cross_entropy]
 
@@ -92,6 +93,27 @@ def test_sample_weights_and_denominator():
 def test_gradcheck(loss, shape):
     student, teacher = torch.randn(shape, dtype=torch.float64, requires_grad=True), torch.randn(shape).double()
     assert torch.autograd.gradcheck(lambda s: loss(s, teacher, temperature=2.0), student)
+
+
+@pytest.mark.parametrize('weighted', [False, True])
+def test_binary_form_in_chunks(weighted, monkeypatch):
+    """The same value and gradient as written down, whatever the size of a part."""
+    monkeypatch.setitem(CHUNK, 'cpu', 8)
+    student, teacher = torch.randn(7, 3, dtype=torch.float64, requires_grad=True), torch.randn(7, 3).double()
+    weight = torch.rand(7, 1).double() if weighted else None
+    loss = weighted_soft_binary_cross_entropy(student, teacher, temperature=2.0, weight=weight)
+    own, other = student / 2, (teacher / 2).sigmoid()
+    written = -(other * F.logsigmoid(own) + 1.5 * (1 - other) * F.logsigmoid(-own)) * (weight if weighted else 1)
+    torch.testing.assert_close(loss, written.mean())
+    torch.testing.assert_close(*(torch.autograd.grad(value, student)[0] for value in (loss, written.mean())))
+
+
+def test_binary_form_keeps_its_gradient_alone():
+    """For the backward pass; as autograd would have it there were five tensors of that size."""
+    student, kept = torch.randn(50, 4, requires_grad=True), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda t: t):
+        weighted_soft_binary_cross_entropy(student, torch.randn(50, 4), weight=torch.ones(50, 1), avg_factor=3)
+    assert sum(kept) <= student.numel() + 2
 
 
 @pytest.mark.parametrize('loss', BOTH)

@@ -1,0 +1,41 @@
+import subprocess
+import sys
+
+import pytest
+
+from kddet.memory import keep_freed_memory
+
+FAULTS = '''
+import ctypes, resource, sys
+import torch
+from kddet.memory import keep_freed_memory
+if sys.argv[1] == 'kept':
+    assert keep_freed_memory()
+
+def step():
+    """Tensors of 4 MiB, below what glibc takes from the system one by one."""
+    first = [torch.ones(2**20) for _ in range(20)]
+    del first
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+ctypes.CDLL(None).mallopt(-3, 2**25) if sys.argv[1] == 'given back' else None
+step()
+before = step()
+print(step() - before)
+'''
+
+
+def faults(way):
+    """Pages that a step asks the system for, after two that did the same."""
+    return int(subprocess.run([sys.executable, '-c', FAULTS, way], capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='of glibc')
+def test_a_step_takes_what_the_step_before_it_freed():
+    assert faults('kept') * 10 < faults('given back')
+
+
+@pytest.mark.parametrize('name', ['MALLOC_TRIM_THRESHOLD_', 'GLIBC_TUNABLES', 'LD_PRELOAD'])
+def test_settings_of_the_user_stay(name, monkeypatch):
+    monkeypatch.setenv(name, 'x')
+    assert not keep_freed_memory()
