@@ -73,7 +73,8 @@ class Cost:
 
     @classmethod
     def of(cls, row: dict) -> Cost:
-        return cls(**{key: tuple(value) if key == 'shape' else value for key, value in row.items() if key != 'kind'})
+        values: dict[str, Any] = {key: value for key, value in row.items() if key != 'kind'}
+        return cls(**values | dict(shape=tuple(row['shape'])))
 
 
 def measure(cfg: Config, name: str, *, batch: int, height: int, width: int, boxes: int, iters: int, device: str,
