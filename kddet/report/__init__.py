@@ -4,10 +4,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mmengine.config import ConfigDict
+
 from kddet.config import data_sources
 from kddet.teacher_accuracy import CACHE
 
-from .comparison import Comparison, class_changes, picture_changes
+from .comparison import Comparison, class_changes, common_classes, picture_changes
 from .detectors import Detector, line_up
 from .page import render
 from .run_folder import RunFolder, open_runs
@@ -63,22 +65,35 @@ def _measure(columns: Sequence[Detector], cache: Path, notes: list[str],
 
 
 def _check_same_data(runs: Sequence[RunFolder]) -> None:
-    files: dict[str, str] = {}
-    for run in runs:
-        loader = run.cfg.get('val_dataloader')
-        sources = data_sources(loader.dataset) if loader else []
-        files.setdefault(' and '.join(str(Path(source.get('data_root') or '') / (source.get('ann_file') or ''))
-                                      for source in sources), run.name)
-    if len(files) > 1:
-        raise ValueError('the runs are validated on different data, one page compares runs of one data set: '
-                         + '; '.join(f'{name} on {file or "none"}' for file, name in files.items()))
+    for what, describe in (('data, one page compares runs of one data set', _file),
+                           ('classes, one page compares runs on one list', _classes)):
+        found: dict[str, str] = {}
+        for run in runs:
+            loader = run.cfg.get('val_dataloader')
+            sources = data_sources(loader.dataset) if loader else []
+            found.setdefault(' and '.join(map(describe, sources)), run.name)
+        if len(found) > 1:
+            raise ValueError(f'the runs are validated on different {what}: '
+                             + '; '.join(f'{name} on {said or "none"}' for said, name in found.items()))
+
+
+def _file(source: ConfigDict) -> str:
+    return str(Path(source.get('data_root') or '') / (source.get('ann_file') or ''))
+
+
+def _classes(source: ConfigDict) -> str:
+    classes = (source.get('metainfo') or {}).get('classes') or ()
+    return classes if isinstance(classes, str) else ', '.join(classes)
 
 
 def _compare(column: Detector, reference: Detector, columns: Sequence[Detector], truth: Truth, pictures: int,
              notes: list[str]) -> Comparison:
     own, other = column.accuracy, reference.accuracy
-    if not own or not other:
+    names = common_classes(own, other) if own and other else []
+    if not own or not other or not names:
         return Comparison(column, reference, (), ())
+    everything = len(names) == len(own.classes) == len(other.classes)
+    own, other = column.on(truth, names), reference.on(truth, names)
     gains, losses = class_changes(own, other, CLASSES)
     shown = [each for each in columns if each in (column, reference)
              or each.teaches and each.run.teacher_files == column.run.teacher_files]
@@ -88,4 +103,4 @@ def _compare(column: Detector, reference: Detector, columns: Sequence[Detector],
             scenes.append(scene(f'{column.mark}-{number}', truth.files[picture], picture, change, shown))
         except FileNotFoundError:
             notes.append(f'The picture {truth.files[picture]} is not there any more.')
-    return Comparison(column, reference, gains, losses, scenes)
+    return Comparison(column, reference, gains, losses, scenes, None if everything else len(names))

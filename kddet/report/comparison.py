@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from statistics import mean
 
 from .accuracy import MEASURES, Accuracy
 from .detectors import Detector
@@ -11,12 +12,21 @@ from .scenes import Scene
 
 @dataclass(frozen=True)
 class Row:
-    """Of the table of all detectors; points, ``closed`` a share of the gap between baseline and teacher."""
+    """Of the table of all detectors; points.
+
+    Attributes:
+        change: against the reference, over the classes that both were measured on.
+        closed: share of the gap between baseline and teacher, over the teacher's classes.
+        part: how many classes it was measured on, where others were measured on more.
+        shared: how many classes ``change`` is over, where these are not all of both.
+    """
     column: Detector
     measures: dict[str, float | None]
     logged: bool
-    change: float | None
-    closed: float | None
+    change: float | None = None
+    closed: float | None = None
+    part: int | None = None
+    shared: int | None = None
 
 
 @dataclass(frozen=True)
@@ -28,12 +38,16 @@ class ClassChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Of one student with a reference; ``gains`` and ``losses`` begin with the largest."""
+    """Of one student with a reference; ``gains`` and ``losses`` begin with the largest.
+
+    ``shared`` is how many classes both have, where these are not all of both.
+    """
     column: Detector
     reference: Detector
     gains: Sequence[ClassChange]
     losses: Sequence[ClassChange]
     scenes: Sequence[Scene] = field(default=())
+    shared: int | None = None
 
     @property
     def widest(self) -> float:
@@ -44,14 +58,44 @@ def glance(columns: Sequence[Detector], reference: Detector | None) -> list[Row]
     """A row a detector; what could not be measured is as its log has it."""
     measures = {id(column): column.accuracy.measures if column.accuracy else column.run.validated()
                 if not column.teaches else {} for column in columns}
+    most = max((len(column.accuracy.classes) for column in columns if column.accuracy), default=0)
     rows = []
     for column in columns:
         own = dict.fromkeys(MEASURES) | measures[id(column)]
-        comparable = reference is not None and bool(reference.accuracy) == bool(column.accuracy)
-        base = measures[id(reference)].get('mAP') if reference is not None and comparable else None
-        change = own['mAP'] - base if own['mAP'] is not None and base is not None and column is not reference else None
-        rows.append(Row(column, own, column.accuracy is None and own['mAP'] is not None, change, None))
+        row = Row(column, own, column.accuracy is None and own['mAP'] is not None)
+        if column.accuracy and len(column.accuracy.classes) < most:
+            row = replace(row, part=len(column.accuracy.classes))
+        if reference is not None and column is not reference:
+            row = _compared(row, reference, measures[id(reference)].get('mAP'))
+        rows.append(row)
     return [_closed(row, rows, reference) for row in rows]
+
+
+def common_classes(own: Accuracy, other: Accuracy) -> list[str]:
+    """Those that both were measured on, by their names."""
+    return [name for name in own.classes if name in other.classes]
+
+
+def mean_ap(accuracy: Accuracy, names: Sequence[str]) -> float | None:
+    """mAP over some classes; None without an object of them."""
+    if len(names) == len(accuracy.classes):
+        return accuracy.measures['mAP']
+    known = [value for name in names if (value := accuracy.classes[name]) is not None]
+    return mean(known) if known else None
+
+
+def _compared(row: Row, reference: Detector, logged: float | None) -> Row:
+    own, other = row.column.accuracy, reference.accuracy
+    if own and other:
+        names = common_classes(own, other)
+        everything = len(names) == len(own.classes) == len(other.classes)
+        return replace(row, change=_difference(mean_ap(own, names), mean_ap(other, names)),
+                       shared=None if everything else len(names))
+    return row if own or other else replace(row, change=_difference(row.measures['mAP'], logged))
+
+
+def _difference(own: float | None, other: float | None) -> float | None:
+    return None if own is None or other is None else own - other
 
 
 def _closed(row: Row, rows: Sequence[Row], reference: Detector | None) -> Row:
@@ -61,7 +105,12 @@ def _closed(row: Row, rows: Sequence[Row], reference: Detector | None) -> Row:
         return row
     if not teacher.change or teacher.change <= 0:
         return row
-    return Row(row.column, row.measures, row.logged, row.change, row.change / teacher.change)
+    gained: float | None = row.change
+    own, base, taught = row.column.accuracy, reference.accuracy, teacher.column.accuracy
+    if own and base and taught:  # over the classes that the teacher has
+        names = common_classes(taught, base)
+        gained = _difference(mean_ap(own, names), mean_ap(base, names))
+    return row if gained is None else replace(row, closed=gained / teacher.change)
 
 
 def verdict(row: Row, reference: Detector | None) -> str:
@@ -71,6 +120,8 @@ def verdict(row: Row, reference: Detector | None) -> str:
     said = f'{row.column.name} reaches {row.measures["mAP"]:.1f} mAP'
     if row.change is not None and reference is not None:
         said += (f', {abs(row.change):.1f} points {"more" if row.change >= 0 else "less"} than {reference.name}')
+        if row.shared:
+            said += f' on the {row.shared} classes that both have'
     return said + (f', and closes {row.closed:.0%} of the gap to its teacher.' if row.closed is not None
                    and row.closed > 0 else '.')
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, student_weights
-from kddet.classes import measured_classes
+from kddet.classes import measured_classes, teacher_classes
 from kddet.config import build_detector, load_config, student_config
 from kddet.student_wrapper import random_state_kept
 from kddet.teacher_accuracy import teacher_step
@@ -33,7 +33,8 @@ class Detector:
         mark: class of its colour in the page: ``teacher``, ``baseline``, ``run0`` ...
         cfg: of the plain detector.
         run: that trained it; for a teacher, the first of those that it taught.
-        accuracy: None where it could not be measured.
+        accuracy: None where it could not be measured; of a teacher, on the classes that it shares with the student.
+        alone: a teacher's classes that the student does not have.
     """
     name: str
     mark: str
@@ -41,6 +42,8 @@ class Detector:
     checkpoint: str | None
     run: RunFolder
     accuracy: Accuracy | None = None
+    alone: Sequence[str] = ()
+    _found: list[dict] = field(default_factory=list, repr=False)
 
     @property
     def teaches(self) -> bool:
@@ -57,8 +60,18 @@ class Detector:
         pairs = measured_classes(self.run.cfg) if self.teaches else None
         about = [self.cfg.model, *([self._teaching(), pairs] if self.teaches else [])]
         with DefaultScope.overwrite_default_scope(self.run.cfg.get('default_scope', 'mmdet')), random_state_kept():
-            found = detections(self._step, truth, self.run.cfg.val_dataloader, self.checkpoint, about, cache)
-        self.accuracy = measure(truth, found, [truth.classes[own] for own, _ in pairs] if pairs else truth.classes)
+            self._found = detections(self._step, truth, self.run.cfg.val_dataloader, self.checkpoint, about, cache)
+        self.accuracy = self.on(truth, [truth.classes[own] for own, _ in pairs] if pairs else truth.classes)
+        if pairs:
+            shared = {other for _, other in pairs}
+            names = teacher_classes(self.run.cfg.model.teacher) or ()
+            self.alone = [name for index, name in enumerate(names) if index not in shared]
+
+    def on(self, truth: Truth, names: Sequence[str]) -> Accuracy:
+        """What it reaches on some of the classes, once :meth:`measure` has run."""
+        if self.accuracy and len(names) == len(self.accuracy.classes):
+            return self.accuracy
+        return measure(truth, self._found, names)
 
     def build(self) -> Any:
         """With random weights."""

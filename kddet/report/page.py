@@ -12,7 +12,7 @@ import kddet
 from kddet.pictures.curves import DIAGNOSTICS, curve_names
 
 from .charts import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Chart, Line
-from .comparison import Comparison, glance, verdict
+from .comparison import Comparison, Row, glance, verdict
 from .cost import cost
 from .detectors import Detector, hash_of
 from .scenes import KINDS
@@ -49,11 +49,13 @@ def render(columns: Sequence[Detector], reference: Detector | None, truth: Truth
         configs=[(column, column.run.config_file.read_text()) for column in students],
         preflights=[(column, found) for column in students if (found := column.run.preflight)],
         charts=_charts(columns, rows), classes=_classes(columns, reference, truth),
+        alone=[(column, _some(column.alone)) for column in columns if column.alone],
+        all_classes=len(truth.classes) if truth else 0, partial=any(row.part for row in rows),
         comparisons=[each for each in comparisons if each.gains or each.losses or each.scenes],
         cost=[(label, values) for label, values in cost(columns, reference if reference in students else None)
               if any(values)],
         sources=[_source(column) for column in columns])
-    content['drawn_columns'] = [column for column in columns if not column.teaches or column.accuracy]
+    content['drawn_columns'] = [row.column for row in rows if not row.column.teaches or _drawn(row)]
     content['sections'] = [(key, text) for key, text, shown in (
         ('glance', 'At a glance', True), ('settings', 'Settings', True),
         ('preflight', 'Before the first step', content['preflights']), ('curves', 'Over training', content['charts']),
@@ -101,11 +103,20 @@ def _charts(columns: Sequence[Detector], rows: Sequence[Any]) -> list[Chart]:
                     lines.append(Line(column.name, column.mark, [(x, scale * y) for x, y in series]))
             if lines and key.endswith('mAP'):
                 lines += [Line(row.column.name, 'teacher', [(0, row.measures['mAP'])], level=True) for row in rows
-                          if row.column.teaches and row.column.accuracy and row.measures['mAP'] is not None]
+                          if row.column.teaches and _drawn(row)]
             if lines:
                 charts.append(Chart(_called(key), 'epoch' if by_epoch else 'iteration', lines,
                                     dots=evaluated))
     return charts
+
+
+def _drawn(row: Row) -> bool:
+    """A teacher's line across the chart: its mAP is over the classes of the others."""
+    return row.column.accuracy is not None and row.measures['mAP'] is not None and not row.part
+
+
+def _some(names: Sequence[str], most: int = 20) -> str:
+    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
 def _called(key: str) -> str:
@@ -124,8 +135,8 @@ def _classes(columns: Sequence[Detector], reference: Detector | None, truth: Tru
         cells = []
         for column, accuracy in measured:
             own = accuracy.classes.get(name)
-            cells.append((own, own - before if own is not None and before is not None and column is not reference
-                          else None))
+            difference = own - before if own is not None and before is not None and column is not reference else None
+            cells.append((own, difference, name in accuracy.classes))
         rows.append(dict(name=name, objects=counts[name], cells=cells))
     return rows
 

@@ -65,7 +65,8 @@ def scene(key: str, file: str, picture: int, change: float, detectors: Sequence[
     _, coded = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     letter = round(width / LETTERS, 1)
     measured = [(detector, detector.accuracy) for detector in detectors if detector.accuracy]
-    objects = [match for match in measured[0][1].matches[picture] if match.score is None]
+    most = max((accuracy for _, accuracy in measured), key=lambda accuracy: len(accuracy.classes))
+    objects = _objects(most.matches.get(picture, []))
     panels = [Panel('objects', None, [_drawn(match, 'object', match.name, scale) for match in objects],
                     f'{len(objects)} to find')]
     panels += [_panel(detector.name, accuracy.pictures.get(picture), accuracy.matches.get(picture, []), len(objects),
@@ -75,16 +76,23 @@ def scene(key: str, file: str, picture: int, change: float, detectors: Sequence[
                  [replace(panel, boxes=_legible(panel.boxes, letter)) for panel in panels])
 
 
-def _panel(title: str, score: float | None, matches: Sequence[Match], count: int, scale: float) -> Panel:
+def _objects(matches: Sequence[Match]) -> list[Match]:
+    return [match for match in matches if match.score is None]
+
+
+def _panel(title: str, score: float | None, matches: Sequence[Match], everything: int, scale: float) -> Panel:
+    """``everything`` counts the objects of all classes; those of ``matches`` are of the detector's own."""
     found = sorted((match for match in matches if match.score is not None), key=lambda match: match.score or 0)
-    shown = found[-count:]  # the best on top
+    count = len(_objects(matches))
+    shown = found[max(0, len(found) - count):]  # the best on top
     lowest = (shown[0].score or 0) if shown else 2
-    missed = [match for match in matches if match.score is None and match.partner < lowest]
+    missed = [match for match in _objects(matches) if match.partner < lowest]
     right = sum(match.found for match in shown)
     boxes = [_drawn(match, 'missed', '', scale) for match in missed]
     boxes += [_drawn(match, 'right' if match.found else 'wrong', f'{match.name} {match.score:.2f}', scale)
               for match in shown]
-    return Panel(title, score, boxes, f'{right} right, {len(shown) - right} wrong, {len(missed)} missed')
+    others = f'; {everything - count} of classes that it does not have' if count < everything else ''
+    return Panel(title, score, boxes, f'{right} right, {len(shown) - right} wrong, {len(missed)} missed{others}')
 
 
 def _drawn(match: Match, kind: str, label: str, scale: float) -> Drawn:

@@ -11,10 +11,10 @@ def accuracy(mean, classes=None, pictures=None):
     return Accuracy(dict(mAP=mean), classes or {}, pictures or {}, {})
 
 
-def column(name, mark, mean=None, logged=None, teacher=None):
+def column(name, mark, mean=None, logged=None, teacher=None, classes=None):
     run = SimpleNamespace(teacher_files=teacher, validated=lambda: {} if logged is None else dict(mAP=logged))
     return SimpleNamespace(name=name, mark=mark, teaches=mark == 'teacher', run=run,
-                           accuracy=None if mean is None else accuracy(mean))
+                           accuracy=None if mean is None else accuracy(mean, classes))
 
 
 def test_share_of_the_gap_to_its_own_teacher():
@@ -27,6 +27,22 @@ def test_share_of_the_gap_to_its_own_teacher():
     assert verdict(rows[3], base) == 'a reaches 35.0 mAP, 15.0 points more than plain, and closes 75% of the gap to ' \
         'its teacher.'
     assert verdict(rows[4], base) == 'b reaches 18.0 mAP, 2.0 points less than plain.'
+
+
+def test_changes_are_over_the_classes_that_both_have():
+    files = 'a.py', '1.pth'
+    teacher = column('t', 'teacher', 50.0, teacher=files, classes=dict(a=40.0, b=60.0))
+    base = column('plain', 'baseline', 30.0, classes=dict(a=10.0, b=20.0, c=60.0, d=None))
+    own = column('own', 'run0', 20.0, teacher=files, classes=dict(a=20.0, b=30.0, c=10.0, d=None))
+    rows = glance([teacher, base, own], base)
+    assert [row.change for row in rows] == [35, None, -10]
+    assert [row.part for row in rows] == [2, None, None] and [row.shared for row in rows] == [2, None, None]
+    assert rows[2].closed == pytest.approx(10 / 35)
+    row = glance([teacher, own], teacher)[1]
+    assert (row.change, row.shared) == (-25, 2)
+    assert verdict(row, teacher) == 'own reaches 20.0 mAP, 25.0 points less than t on the 2 classes that both have.'
+    other = column('t', 'teacher', 5.0, teacher=files, classes=dict(e=5.0))
+    assert glance([other, own], other)[1].change is None
 
 
 def test_what_was_not_measured_is_as_the_log_has_it():

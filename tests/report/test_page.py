@@ -112,6 +112,10 @@ def test_runs_on_other_data_are_refused(work_dirs, leave_behind, plain_config):
     cfg.merge_from_dict({'val_dataloader.dataset.ann_file': 'other.json'})
     with pytest.raises(ValueError, match='validated on different data.*hint on .*val.json; other on .*other.json'):
         make_report([work_dirs[1], leave_behind('other', cfg)])
+    cfg = plain_config.copy()
+    cfg.merge_from_dict({'val_dataloader.dataset.metainfo': dict(classes=('one', 'two'))})
+    with pytest.raises(ValueError, match='validated on different classes.*hint on zero, one.*; fewer on one, two'):
+        make_report([work_dirs[1], leave_behind('fewer', cfg)])
 
 
 def test_numbers():

@@ -10,8 +10,9 @@ from kddet.report.accuracy import Accuracy, Match
 from kddet.report.scenes import SIDE, scene
 
 
-def detector(name, *matches):
-    return SimpleNamespace(name=name, accuracy=Accuracy({}, {}, {7: 50.0}, {7: list(matches)}))
+def detector(name, *matches, classes=('cat', 'dog')):
+    own = dict.fromkeys(classes)
+    return SimpleNamespace(name=name, accuracy=Accuracy({}, own, {7: 50.0}, {7: list(matches)} if matches else {}))
 
 
 @pytest.fixture
@@ -45,6 +46,16 @@ def test_as_many_detections_as_objects_the_best(file):
 def test_a_detector_that_finds_nothing(file):
     missed = [Match(CAT, 'cat', None, False)]
     assert scene('key', file, 7, 1, [detector('student', *missed)]).panels[1].summary == '0 right, 0 wrong, 1 missed'
+
+
+def test_a_teacher_of_other_classes_has_its_own_objects_to_find(file):
+    teacher = detector('teacher', Match(CAT, 'cat', 0.9, True), Match(CAT, 'cat', 0.8, False), OBJECTS[0],
+                       classes=['cat'])
+    objects, first, _ = scene('key', file, 7, 1, [teacher, detector('student', *OBJECTS)]).panels
+    assert objects.summary == '2 to find'
+    assert first.summary == '1 right, 0 wrong, 0 missed; 1 of classes that it does not have'
+    blind = scene('key', file, 7, 1, [detector('teacher', classes=['cow']), detector('student', *OBJECTS)]).panels[1]
+    assert blind.summary == '0 right, 0 wrong, 0 missed; 2 of classes that it does not have'
 
 
 def test_labels_do_not_lie_on_each_other(file):
