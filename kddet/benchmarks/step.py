@@ -117,7 +117,8 @@ def check_distiller(cfg: Config, name: str) -> None:
         ValueError: says whose model it is.
     """
     if not is_distillation(cfg) or cfg.model.type != 'kddet.Distiller':
-        raise ValueError(f'{name} is not a distillation config: its model is a {cfg.model.type}')
+        raise ValueError(f'{name} is not a distillation config: its model is a {cfg.model.type}; give '
+                         'one, tools/train.py --method ... --dump-config writes it')
 
 
 def toy_batch(model: Any, batch: int, height: int, width: int, boxes: int = 8) -> tuple[Tensor, list]:
