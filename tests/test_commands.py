@@ -30,7 +30,7 @@ def commands(page: Path) -> list[str]:
 
 def shown(page: Path) -> list[tuple[str, str]]:
     """Commands of one line with the output that the page shows below them."""
-    return re.findall(r'^ {4}(\S.*)\n\n```text\n(.*?)^```', page.read_text(), re.M | re.S)
+    return re.findall(r'^ {4}(\S[^\n]*)\n\n```text\n(.*?)^```', page.read_text(), re.M | re.S)
 
 
 def words(command: str) -> list[str]:
