@@ -63,7 +63,8 @@ def _replayed(runner: Any, model: Any, cache: Any, replay: Replay) -> Line:
     if writes and (problem := budget.problem(entry * pictures * states)):
         return Line(TOPIC, STOP, text + problem[0], problem[1], [_kept(cache)])
     limit = '' if cache.max_gb is None else f'max_gb is {cache.max_gb:g}, '
-    text += f'; {limit}{budget.free / GB:.3g} GB are free; {min(entries // states, pictures)} of {pictures} are in it'
+    there = min(entries // states, pictures)
+    text += f'; {limit}{budget.free / GB:.3g} GB are free; {there} of {pictures} pictures are in it'
     if not writes and not entries:
         return Line(TOPIC, NOTE, f'{text}, and none is written', FILL, [_kept(cache)])
     if entries and not cache.holds(store, data['inputs'], data['data_samples']):

@@ -54,10 +54,10 @@ def test_the_estimate_is_what_it_takes_and_what_is_there_is_counted(started, tmp
     line = line_of(runner)
     assert line.verdict == 'ok' and line.topic == 'cache' and not (tmp_path / 'cache').exists()
     assert line.text.startswith(f"'{tmp_path}/cache': about 0.00") and '(8 pictures x 2 flips and sizes x ' in line.text
-    assert 'max_gb is 2, ' in line.text and line.text.endswith('0 of 8 are in it')
+    assert 'max_gb is 2, ' in line.text and line.text.endswith('0 of 8 pictures are in it')
     assert line.details == ['keeps neck of the teacher, as computed']
     cache = filled(runner)
-    assert line_of(runner).text.endswith('8 of 8 are in it') and line_of(runner).verdict == 'ok'
+    assert line_of(runner).text.endswith('8 of 8 pictures are in it') and line_of(runner).verdict == 'ok'
     estimated = float(line.text.partition('about ')[2].split()[0]) * 1e9
     assert folder_bytes(cache.store.folder) == pytest.approx(estimated, rel=0.05)
 
