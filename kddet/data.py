@@ -67,7 +67,7 @@ def check_loader(loader: Any, where: str) -> None:
     if not len(loader):
         raise ValueError(f'the {count} pictures of {where} make no batch; lower batch_size ({loader.batch_size}), or '
                          'write drop_last=False')
-    for dataset in _leaves(loader.dataset):
+    for dataset in data_leaves(loader.dataset):
         paths = _picture_paths(dataset)
         missing = [path for path in paths if not os.path.isfile(path)]
         if missing:
@@ -141,11 +141,11 @@ def _beneath(path: str) -> str:
     return '' if os.path.isabs(path) else f' (working directory: {os.getcwd()})'
 
 
-def _leaves(dataset: Any) -> Iterator[Any]:
+def data_leaves(dataset: Any) -> Iterator[Any]:
     """The data sets inside wrappers."""
     inner = getattr(dataset, 'datasets', None) or ([dataset.dataset] if hasattr(dataset, 'dataset') else [])
     for own in inner:
-        yield from _leaves(own)
+        yield from data_leaves(own)
     if not inner:
         yield dataset
 

@@ -12,6 +12,7 @@ from kddet.teacher_accuracy import CACHE
 
 from .accuracy import accuracy_line
 from .cache import cache_lines
+from .labels import label_lines
 from .methods import heads_line, method_line
 from .report import NOTE, OK, Line, Report, write_report
 from .schedule import batch_line
@@ -36,7 +37,8 @@ def preflight(runner: Any, *, images: int = 50, min_teacher_map: float = 0.01, c
     with random_state_kept():
         lines = [*_teacher(runner.cfg, model, images, min_teacher_map, cache),
                  *(method_line(name, method, model.student) for name, method in model.methods.items()),
-                 *cache_lines(runner, model), batch_line(runner.cfg)]
+                 *cache_lines(runner, model), *label_lines(runner.train_loop.dataloader.dataset),
+                 batch_line(runner.cfg)]
     reports = [Report(_title(model), lines)]
     broadcast_object_list(reports)
     runner.logger.info('\n%s', reports[0])

@@ -79,7 +79,8 @@ def test_a_method_without_a_teacher_and_the_log(plain_config, tmp_path):
     cfg.model = ConfigDict(type='kddet.Distiller')
     logged = []
     logger = SimpleNamespace(info=lambda text, *values: logged.append(text % values))
-    report = preflight(SimpleNamespace(model=model, cfg=cfg, logger=logger, log_dir=str(tmp_path)))
+    loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=[]))
+    report = preflight(SimpleNamespace(model=model, cfg=cfg, logger=logger, log_dir=str(tmp_path), train_loop=loop))
     assert topics(report) == dict(teacher='ok', heads='ok', alone='ok', batch='note')
     (line,) = [line for line in report.lines if line.topic == 'alone']
     assert line.details == ['reads neck of the student'] and report.title.endswith('learns by alone')
