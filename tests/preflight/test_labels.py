@@ -15,7 +15,8 @@ def dataset(tmp_path):
         images=[dict(id=0, file_name='0.jpg', height=8, width=8)],
         annotations=[dict(id=0, image_id=0, category_id=7, bbox=[1, 1, 4, 4], area=16, iscrowd=0)],
         categories=[dict(id=7, name='cat'), dict(id=9, name='dog')])))
-    return lambda *classes: CocoDataset(ann_file=str(file), metainfo=dict(classes=classes), pipeline=[])
+    return lambda *classes: CocoDataset(ann_file=str(file), metainfo=dict(classes=classes), pipeline=[],
+                                        data_prefix=dict(img=''))
 
 
 def test_the_same_order_says_nothing(dataset):
