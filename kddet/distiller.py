@@ -1,8 +1,8 @@
-"""The Distiller: a plain student and a frozen teacher in one MMDet model."""
+"""The Distiller: a plain student and its frozen teachers in one MMDet model."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.model import ModuleDict
@@ -10,22 +10,23 @@ from torch import Tensor
 
 from kddet.errors import RunFailed
 from kddet.gradients import reaches
-from kddet.levels import PROBE_SIZE
 from kddet.methods.base import DistillMethod
 from kddet.options import check_options
 from kddet.probe import probe
 from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
-from kddet.rois import check_stages, extractor_taps, recorded_rois, roi_taps
-from kddet.student_wrapper import StudentWrapper, Unregistered, random_state_kept
+from kddet.rois import extractor_taps, roi_taps
+from kddet.student_wrapper import StudentWrapper, random_state_kept
 from kddet.teacher import FrozenTeacher, without_cache
+from kddet.teacher_settings import called, check_all_read, check_reader, check_teachers, method_options, teacher_of
+from kddet.teachers import build_cache, build_teachers, taps_of
 from kddet.unlabelled import forward_unlabelled, labelled_first
 
 if TYPE_CHECKING:
     from kddet.cache.teacher_cache import TeacherCache
 
 CHECKED = -1
-NOT_OF_OUTPUTS = 'config', 'checkpoint', 'strict', 'trust_checkpoint', 'class_map', 'cache', 'input_scale'
+NOTHING = Records((), 'teacher')  # of methods that read no teacher
 PATIENCE = 20  # iterations: a batch without proposals has no loss on RoIs
 
 
@@ -41,31 +42,60 @@ class Distiller(StudentWrapper):
         teacher: keyword arguments of :class:`kddet.FrozenTeacher`: ``config`` and ``checkpoint``. May be left out
             where no method reads a teacher. ``cache``, arguments of
             :class:`kddet.cache.teacher_cache.TeacherCache`, keeps its outputs on disk.
-        methods: ``{name: config of a DistillMethod}``; the name is used in the log (``loss_<name>``).
+        methods: ``{name: config of a DistillMethod}``; the name is used in the log (``loss_<name>``). Among several
+            teachers, ``teacher='name'`` in the config of a method says which it reads.
         data_preprocessor: of the student, where its config has none.
+        teachers: in place of ``teacher``, several by names: ``{name: settings as those of one}``.
 
     Raises:
         ValueError: no method, a tap that is not there, features that cannot be compared: all when it is built.
     """
 
     def __init__(self, student: dict, teacher: dict | None = None, methods: dict | None = None,
-                 data_preprocessor: dict | None = None) -> None:
-        check_methods(teacher, methods)
+                 data_preprocessor: dict | None = None, teachers: dict | None = None) -> None:
+        settings = check_methods(teacher, methods, teachers)
         super().__init__(student, data_preprocessor)
         with random_state_kept():
-            self.teacher_cache = _build_cache(teacher.get('cache')) if teacher else None
-            self._teacher = Unregistered(FrozenTeacher(**without_cache(teacher)) if teacher else None)
+            self._teachers = build_teachers(settings, methods or {})
+            self._taught_by = {name: teacher_of(cfg) for name, cfg in (methods or {}).items()}
             # in the order of their names, in which MMEngine writes configs: a config read again trains the same
-            self.methods = ModuleDict({name: MODELS.build(cfg) for name, cfg in sorted((methods or {}).items())})
+            self.methods = ModuleDict({name: MODELS.build(method_options(cfg))
+                                       for name, cfg in sorted((methods or {}).items())})
             self._check()
             self._build_methods()
-            self._bind_cache(teacher or {})
+            for own in self._teachers.values():
+                own.bind_cache(self.methods)
         self.check_names()
         self._gradients: dict[tuple[str, str], int] = {}  # terms: iterations without a gradient, or CHECKED
 
     @property
     def teacher(self) -> FrozenTeacher | None:
-        return self._teacher.module
+        """The teacher, where there is one at most.
+
+        Raises:
+            ValueError: there are several.
+        """
+        if len(self._teachers) > 1:
+            raise ValueError(f'the Distiller has several teachers, {", ".join(self._teachers)}: read its `teachers`')
+        return next(iter(self.teachers.values()), None)
+
+    @property
+    def teachers(self) -> dict[str, FrozenTeacher]:
+        """All by their names; one that was given as ``teacher`` has the name ``''``."""
+        return {name: own.model for name, own in self._teachers.items()}
+
+    @property
+    def teacher_caches(self) -> dict[str, TeacherCache]:
+        """Of those teachers that have one."""
+        return {name: own.cache for name, own in self._teachers.items() if own.cache is not None}
+
+    def teacher_of(self, method: str) -> FrozenTeacher | None:
+        """The teacher that a method reads.
+
+        Args:
+            method: its name.
+        """
+        return self.teachers.get(self._taught_by[method])
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list) -> dict:
         """The student's own losses and ``loss_<name>`` of each method, weighted.
@@ -76,22 +106,20 @@ class Distiller(StudentWrapper):
         """
         active = {name: method for name, method in self.methods.items() if method.weight}
         batch_inputs, batch_data_samples, labelled = labelled_first(batch_inputs, batch_data_samples)
-        teacher_records = self._record_teacher(batch_inputs, batch_data_samples, active)
-        proposals = extractor_taps(self.student) if roi_taps(teacher_records) else []
-        taps = dict.fromkeys([*_taps(active, 'student_taps'), *proposals])
+        read = {name: own.record(batch_inputs, batch_data_samples, active) for name, own in self._teachers.items()}
+        proposals = extractor_taps(self.student) if any(map(roi_taps, read.values())) else []
+        taps = dict.fromkeys([*taps_of(active, 'student_taps'), *proposals])
         with Recorder(self.student, taps, 'student') as student_records:
             losses = dict(self.student.loss(batch_inputs[:labelled], batch_data_samples[:labelled]))
         if labelled < len(batch_inputs):
             forward_unlabelled(self.student, batch_inputs[labelled:], active, student_records)
-        if self.teacher_cache is not None:
-            self.teacher_cache.wait(teacher_records)
-        if proposals and self.teacher is not None:
-            self.teacher.replay(teacher_records, recorded_rois(student_records, proposals))
+        for name, own in self._teachers.items():
+            own.complete(read[name], student_records, proposals)
         _scale(losses, {key: factor for method in active.values()
                         for key, factor in method.student_factors(method.weight).items()})
         for name, method in self.methods.items():
             if name in active:
-                terms = method(student_records, teacher_records, batch_data_samples)
+                terms = method(student_records, read.get(self._taught_by[name], NOTHING), batch_data_samples)
                 self._check_gradient(name, terms)
                 _add(losses, name, _named(name, terms, method.weight))
             elif (zero := method.untouched()) is not None:
@@ -107,22 +135,9 @@ class Distiller(StudentWrapper):
                     method.init_student(self.student)
 
     def _apply(self, fn, *args, **kwargs):
-        self._teacher.apply(fn)
+        for own in self._teachers.values():
+            own.apply(fn)
         return super()._apply(fn, *args, **kwargs)
-
-    def _record_teacher(self, inputs: Tensor, samples: list, methods: dict) -> Records:
-        taps = _taps(methods, 'teacher_taps')
-        if self.teacher is None or not taps:
-            return Records((), 'teacher')
-        return (self.teacher_cache or self.teacher).record(inputs, samples, taps)
-
-    def _bind_cache(self, teacher: dict) -> None:
-        """Everything that some method will ever read is kept."""
-        if self.teacher is None or self.teacher_cache is None:
-            return
-        ever_on = {name: method for name, method in self.methods.items() if method.loss_weight}
-        self.teacher_cache.bind(self.teacher, _taps(ever_on, 'teacher_taps'), f'{teacher["checkpoint"]}', {
-            key: value for key, value in teacher.items() if key not in NOT_OF_OUTPUTS})
 
     def _check_gradient(self, name: str, terms: dict[str, Tensor]) -> None:
         """Once a term, where it first has a gradient in training: can it change the student at all?"""
@@ -148,27 +163,20 @@ class Distiller(StudentWrapper):
             if 'loss' in name:
                 raise ValueError(f"method name {name!r} contains 'loss'; MMEngine adds up every logged value with "
                                  "'loss' in its name, choose another")
-            if method.needs_teacher and self.teacher is None:
+            if method.needs_teacher and not self._teachers:
                 raise ValueError(f'method {name!r} ({type(method).__name__}) reads the teacher, which is not given: '
                                  "teacher=dict(config='...', checkpoint='...')")
 
     def _build_methods(self) -> None:
-        """Infer channels, strides and levels from one probe image through both models."""
-        for method in self.methods.values():
-            method.bind(self.student, self.teacher and self.teacher.detector)
-        student = probe(self.student, _taps(self.methods, 'student_taps'), 'student')
-        teacher = Records((), 'teacher')
-        if self.teacher is not None:
-            self.teacher.match_input(self.student.data_preprocessor)
-            taps = _taps(self.methods, 'teacher_taps')
-            self.teacher.check_taps(taps)
-            if roi_taps(taps):
-                check_stages(self.student, self.teacher.detector)
-            teacher = probe(self.teacher.detector, taps, 'teacher', round(PROBE_SIZE * self.teacher.input_scale))
-            teacher.class_map = self.teacher.class_map
+        """Infer channels, strides and levels from one probe image through all models."""
+        for name, method in self.methods.items():
+            teacher = self.teacher_of(name)
+            method.bind(self.student, teacher and teacher.detector)
+        student = probe(self.student, taps_of(self.methods, 'student_taps'), 'student')
+        read = {name: own.probe(self.student, self.methods) for name, own in self._teachers.items()}
         scaled: dict[str, str] = {}
         for name, method in self.methods.items():
-            method.build(student, teacher)
+            method.build(student, read.get(self._taught_by[name], NOTHING))
             if not method.loss_weight:  # never on: no part in the optimizer, in DDP, or in the norm of the gradients
                 method.requires_grad_(False)
             for key in (key for key, factor in method.student_factors(method.weight).items() if factor != 1):
@@ -178,16 +186,19 @@ class Distiller(StudentWrapper):
                 scaled[key] = name
 
 
-def check_methods(teacher: dict | None, methods: dict | None) -> None:
-    """Refuse settings that teacher or methods do not take, before anything is built or loaded.
+def check_methods(teacher: dict | None, methods: dict | None, teachers: dict | None = None) -> dict[str, Any]:
+    """Refuse settings that teachers or methods do not take, before anything is built or loaded.
+
+    Returns:
+        The settings of the teachers by their names (:func:`kddet.teacher_settings.named_teachers`).
 
     Raises:
         ValueError: names the setting, and what is allowed.
     """
-    if teacher and not isinstance(teacher, Mapping):
-        raise ValueError(f"teacher is {teacher!r}, it must be teacher=dict(config='...', checkpoint='...')")
-    check_options(FrozenTeacher, without_cache(teacher or dict(config=None, checkpoint=None)), 'teacher')
-    _build_cache((teacher or {}).get('cache'))
+    given = check_teachers(teacher, teachers)
+    for name, own in given.items():
+        check_options(FrozenTeacher, without_cache(own), called(name))
+        build_cache(own.get('cache'), name)
     if methods and not isinstance(methods, Mapping):
         raise ValueError(f"methods is {methods!r}, it must be methods=dict(name=dict(type='kddet...'))")
     for name, cfg in (methods or {}).items():
@@ -195,20 +206,19 @@ def check_methods(teacher: dict | None, methods: dict | None) -> None:
             raise ValueError(f"method {name!r} is {cfg!r}, it must be dict(type='kddet...', ...)")
         kind = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
         if isinstance(kind, type) and issubclass(kind, DistillMethod):
-            check_options(kind, {key: value for key, value in cfg.items() if key != 'type'}, f'method {name!r}')
+            options = {key: value for key, value in method_options(cfg).items() if key != 'type'}
+            check_options(kind, options, f'method {name!r}')
+            check_reader(name, cfg, kind.__name__, bool(teachers) and _reads_teacher(kind, options), given)
+    check_all_read(given, methods or {})
+    return given
 
 
-def _build_cache(cfg: dict | None) -> TeacherCache | None:
-    """It needs safetensors, and a run without a cache does not."""
-    if not cfg:
-        return None
-    from kddet.cache.teacher_cache import TeacherCache
-    check_options(TeacherCache, cfg, 'cache of the teacher')
-    return TeacherCache(**cfg)
-
-
-def _taps(methods, kind: str) -> list[str]:
-    return list(dict.fromkeys(tap for method in methods.values() for tap in getattr(method, kind)))
+def _reads_teacher(kind: type[DistillMethod], options: dict[str, Any]) -> bool:
+    """As its class says, or else one of its objects."""
+    if isinstance(kind.needs_teacher, bool):
+        return kind.needs_teacher
+    with random_state_kept():
+        return kind(**options).needs_teacher
 
 
 def _scale(losses: dict, factors: dict[str, float]) -> None:

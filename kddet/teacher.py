@@ -180,6 +180,11 @@ class FrozenTeacher(nn.Module):
         return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs, shown
 
 
+def build_teacher(settings: Mapping[str, Any]) -> FrozenTeacher:
+    """The teacher of a Distiller, from its settings without the cache."""
+    return FrozenTeacher(**settings)
+
+
 def without_cache(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of a Distiller's ``teacher`` what is the teacher's own: arguments of :class:`FrozenTeacher`."""
     return {key: value for key, value in settings.items() if key != 'cache'}

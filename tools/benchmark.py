@@ -13,6 +13,7 @@ from kddet.classes import resolve_class_map
 from kddet.cli import Parser, main_guard, natural, quiet
 from kddet.config import load_config
 from kddet.memory import keep_freed_memory
+from kddet.teacher_settings import named_teachers
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,9 +37,11 @@ def main() -> None:
         cfg = load_config(config)
         resolve_class_map(cfg)
         if args.cache:
-            if not cfg.model.get('teacher'):
+            teachers = named_teachers(cfg.model)
+            if not teachers:
                 raise ValueError(f'{config} has no teacher that --cache could keep the outputs of; leave --cache out')
-            cfg.model.teacher.cache = dict(dir='', dtype=None if args.cache == 'exact' else args.cache)
+            for teacher in teachers.values():
+                teacher.cache = dict(dir='', dtype=None if args.cache == 'exact' else args.cache)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         costs.append(measure(cfg, Path(config).stem, batch=args.batch, height=args.shape[0], width=args.shape[1],
                              boxes=args.boxes, iters=args.iters, device=args.device, amp=args.amp))

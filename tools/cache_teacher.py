@@ -1,4 +1,4 @@
-"""Fill the cache of a distillation config's teacher ahead of training, or go on where that stopped."""
+"""Fill the caches of a distillation config's teachers ahead of training, or go on where that stopped."""
 import argparse
 import time
 from contextlib import nullcontext
@@ -8,7 +8,7 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from kddet.cache import check_pipelines
 from kddet.cache.budget import GB
-from kddet.cache.config import cache_config, check_writable
+from kddet.cache.config import cache_configs, check_writable
 from kddet.cache.fill import fill
 from kddet.cache.store import folder_bytes
 from kddet.classes import resolve_class_map
@@ -34,27 +34,30 @@ def main() -> None:
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     if is_distillation(cfg):
-        check_methods(cfg.model.get('teacher'), cfg.model.get('methods'))
-    cache = cache_config(cfg)
-    if not cache:
+        check_methods(cfg.model.get('teacher'), cfg.model.get('methods'), cfg.model.get('teachers'))
+    caches = cache_configs(cfg)
+    if not caches:
         raise ValueError(f'{args.config} has no cache to fill: add it to the teacher, cache=dict(dir=...)')
-    if cache.get('on_miss') == 'compute':
-        raise ValueError("the cache has on_miss='compute', which writes nothing; leave it out here")
-    check_writable(cache)
+    for settings in caches:
+        if settings.get('on_miss') == 'compute':
+            raise ValueError("the cache has on_miss='compute', which writes nothing; leave it out here")
+        check_writable(settings)
     check_data_files(cfg, 'train')
-    check_pipelines(cfg, cache.get('replayable', ()))
+    for settings in caches:
+        check_pipelines(cfg, settings.get('replayable', ()))
     resolve_class_map(cfg)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     model = build_model(cfg).to(args.device)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    open_cache(model.teacher_cache, cfg, dataset)
     amp = args.amp or str(cfg.optim_wrapper.get('type')).endswith('AmpOptimWrapper')
-    began = time.monotonic()
-    with torch.autocast(torch.device(args.device).type) if amp else nullcontext():
-        fill(model, cfg, dataset)
-    folder, written = model.teacher_cache.store.folder, model.teacher_cache.writer.budget.written
-    print(f'{folder} holds {folder_bytes(folder) / GB:.3g} GB, {written / GB:.3g} GB of them written in '
-          f'{time.monotonic() - began:.0f} s')
+    for name, cache in model.teacher_caches.items():
+        began = time.monotonic()
+        open_cache(cache, cfg, dataset)
+        with torch.autocast(torch.device(args.device).type) if amp else nullcontext():
+            fill(cache, model.data_preprocessor, cfg, dataset)
+        folder, written = cache.store.folder, cache.writer.budget.written
+        print(f'{name}: ' if name else '', f'{folder} holds {folder_bytes(folder) / GB:.3g} GB, {written / GB:.3g} GB '
+              f'of them written in {time.monotonic() - began:.0f} s', sep='')
 
 
 if __name__ == '__main__':

@@ -22,6 +22,8 @@ from kddet.methods import LabelEnc
 from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
 from kddet.rois import extractor_taps, recorded_rois, roi_taps
+from kddet.teacher import FrozenTeacher
+from kddet.teacher_settings import named_teachers
 from kddet.testing import toy_samples
 
 from .markdown import markdown
@@ -97,17 +99,20 @@ def measure(cfg: Config, name: str, *, batch: int, height: int, width: int, boxe
         reference = _reference(model, inputs, samples, device, amp)
         steps = dict(student=training_step(model.student, inputs, samples, device, amp), teacher=reference,
                      distillation=training_step(model, inputs, samples, device, amp))
-        if model.teacher_cache is not None:
-            model.teacher_cache.open(Replay(), batch)
+        caches = model.teacher_caches.values()
+        for cache in caches:
+            cache.open(Replay(), batch)
+        if caches:
             steps['distillation']()
-            model.teacher_cache.close()
+        for cache in caches:
+            cache.close()
         seconds = median_seconds(steps, iters, device)
         return Cost(
             config=name, shape=(batch, height, width), amp=amp, iters=iters, student=seconds['student'],
             teacher=seconds['teacher'], distillation=seconds['distillation'],
             student_memory=peak_memory(steps['student'], device),
             distillation_memory=peak_memory(steps['distillation'], device), recorded_memory=_mebibytes(reference()),
-            cache=model.teacher_cache and (model.teacher_cache.dtype or 'exact'), **where(device))
+            cache=', '.join(dict.fromkeys(cache.dtype or 'exact' for cache in caches)) or None, **where(device))
 
 
 def check_distiller(cfg: Config, name: str) -> None:
@@ -153,10 +158,10 @@ def build(cfg: Config, folder: str) -> Any:
     model, preprocessor = copy.deepcopy(cfg.model), cfg.get('data_preprocessor')
     if model.student.get('backbone', {}).get('init_cfg'):
         model.student.backbone.init_cfg = None
-    if model.get('teacher'):
-        model.teacher.checkpoint = None
-        if model.teacher.get('cache'):
-            model.teacher.cache.update(dir=f'{folder}/cache', max_gb=None, on_miss='write')
+    for teacher in named_teachers(model).values():
+        teacher.checkpoint = None
+        if teacher.get('cache'):
+            teacher.cache.update(dir=f'{folder}/cache', max_gb=None, on_miss='write')
     for method in model.methods.values():
         if method.type == 'kddet.LabelEnc':
             method.step1 = f'{folder}/step1.pth'
@@ -184,24 +189,28 @@ def training_step(model: Any, inputs: Tensor, samples: list, device: str, amp: b
     return step
 
 
-def _reference(model: Distiller, inputs: Tensor, samples: list, device: str, amp: bool) -> Callable[[], Records | None]:
-    """What the methods read beside the student: the teacher, on the student's RoIs where it has any, or encodings."""
+def _reference(model: Distiller, inputs: Tensor, samples: list, device: str, amp: bool) -> Callable[[], list[Records]]:
+    """What the methods read beside the student: teachers, on the student's RoIs where they have any, or encodings."""
     methods = list(model.methods.values())
-    taps = list(dict.fromkeys(tap for method in methods for tap in method.teacher_taps))
-    rois = _rois(model, inputs, samples) if roi_taps(taps) else None
+    taps = {name: list(dict.fromkeys(tap for own, method in model.methods.items() if model.teacher_of(own) is teacher
+                                     for tap in method.teacher_taps)) for name, teacher in model.teachers.items()}
+    rois = _rois(model, inputs, samples) if any(map(roi_taps, taps.values())) else []
 
-    def reference() -> Records | None:
+    def reference() -> list[Records]:
         with _autocast(device, amp):
             for method in methods:
                 if isinstance(method, LabelEnc):
                     method.encode(samples)
-            if model.teacher is None or not taps:
-                return None
-            records = model.teacher.record(inputs, samples, taps)
-            if rois is not None:
-                model.teacher.replay(records, rois)
-            return records
+            return [_recorded(teacher, inputs, samples, taps[name], rois) for name, teacher in model.teachers.items()
+                    if taps[name]]
     return reference
+
+
+def _recorded(teacher: FrozenTeacher, inputs: Tensor, samples: list, taps: list[str], rois: list[Tensor]) -> Records:
+    records = teacher.record(inputs, samples, taps)
+    if roi_taps(taps):
+        teacher.replay(records, rois)
+    return records
 
 
 def _rois(model: Distiller, inputs: Tensor, samples: list) -> list[Tensor]:
@@ -211,7 +220,7 @@ def _rois(model: Distiller, inputs: Tensor, samples: list) -> list[Tensor]:
     return recorded_rois(records, taps)
 
 
-def _mebibytes(records: Records | None) -> float:
+def _mebibytes(recorded: list[Records]) -> float:
     """Of all tensors in records, each counted once."""
     found: dict[int, int] = {}
 
@@ -221,7 +230,7 @@ def _mebibytes(records: Records | None) -> float:
         elif isinstance(value, (tuple, list)):
             for item in value:
                 count(item)
-    for calls in (records or {}).values():
+    for calls in (calls for records in recorded for calls in records.values()):
         for call in calls:
             count(call.output)
     return sum(found.values()) / 2**20

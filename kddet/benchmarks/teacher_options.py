@@ -13,6 +13,7 @@ from kddet.measure import median_seconds
 from kddet.recorder import Records
 from kddet.registry import MODELS
 from kddet.teacher import FrozenTeacher
+from kddet.teacher_settings import method_options, methods_of, named_teachers
 from kddet.testing import toy_samples
 
 from .markdown import markdown
@@ -33,7 +34,7 @@ def measure_options(cfg: Config, name: str, *, batch: int, height: int, width: i
     that the methods read; of a teacher with random weights unless a checkpoint is given.
 
     Args:
-        cfg: a distillation config.
+        cfg: a distillation config; of several teachers the first is measured.
         name: of the config, for the rows.
         batch, height, width: of the images, which are noise.
 
@@ -41,13 +42,15 @@ def measure_options(cfg: Config, name: str, *, batch: int, height: int, width: i
         ValueError: the config has no methods, or no teacher.
     """
     check_distiller(cfg, name)
-    if not cfg.model.get('teacher'):
+    named = named_teachers(cfg.model)
+    if not named:
         raise ValueError(f'{name} has no teacher, there are no options of it to measure')
     torch.manual_seed(0)
-    settings = dict(config=cfg.model.teacher.config, checkpoint=checkpoint)
+    own, given_teacher = next(iter(named.items()))
+    settings = dict(config=given_teacher.config, checkpoint=checkpoint)
     exact = FrozenTeacher(**settings).to(device)
     student = MODELS.build(with_preprocessor(cfg.model.student, cfg.get('data_preprocessor')))
-    methods = [MODELS.build(method) for method in cfg.model.methods.values()]
+    methods = [MODELS.build(method_options(method)) for method in methods_of(cfg.model, own).values()]
     for method in methods:
         method.bind(student, exact.detector)
     taps = list(dict.fromkeys(tap for method in methods for tap in method.teacher_taps))

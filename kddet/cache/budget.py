@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.dist import get_world_size
@@ -24,7 +25,21 @@ class Budget:
     def __init__(self, root: Path, own: Path, max_gb: float | None) -> None:
         self.root, self.max_gb = root, max_gb
         self.there, self.done = folder_bytes(root), folder_bytes(own)
-        self.written = 0
+        self.total = self.written = 0.0
+        self.beside: list[Budget] = []  # of other caches that are filled at the same time
+
+    @property
+    def coming(self) -> float:
+        """What is still to be written, as far as is known."""
+        return max(0.0, self.total - self.done - self.written)
+
+    def count_with(self, budgets: Sequence[Budget]) -> None:
+        """Count what others take in the same folder, too, that is filled at the same time.
+
+        Args:
+            budgets: of all caches of a run.
+        """
+        self.beside = [other for other in budgets if other is not self and other.root == self.root]
 
     def check(self, entry: float, pictures: int, states: int) -> None:
         """Refuse a cache that will not fit, from the size of one entry.
@@ -38,17 +53,19 @@ class Budget:
             ValueError: with what it would take, and what there is.
         """
         what = f'the teacher cache in {str(self.root)!r} will take {estimate(entry, pictures, states)}'
-        if problem := self.problem(entry * pictures * states):
+        self.total = entry * pictures * states
+        if problem := self.problem(self.total):
             raise ValueError(f'{what}{problem[0]}. {problem[1]}')
         print_log(f'{what}; {self.done / GB:.3g} GB are there', 'current')
 
     def problem(self, total: float) -> tuple[str, str] | None:
         """Why so many bytes do not fit, and what to do; None where they do."""
-        others = self.there - self.done
+        coming = sum(own.coming for own in self.beside)
+        others = self.there - self.done + coming + sum(own.written for own in self.beside)
         if self.max_gb is not None and others + total > self.max_gb * GB:
             beside = f', beside {others / GB:.3g} GB of other caches' if others else ''
             return f'{beside}; max_gb is {self.max_gb:g}', f'{SMALLER}, or allow more'
-        if total - self.done > self.free:
+        if total - self.done + coming > self.free:
             return (f', of which {self.done / GB:.3g} GB are there; {self.free / GB:.3g} GB are free on its disk',
                     f'{SMALLER}, or choose another dir')
         return None
@@ -60,7 +77,8 @@ class Budget:
 
     def allows(self, size: float) -> bool:
         """Whether that much more may be written, where other ranks write as much as this one."""
-        return self.max_gb is None or self.there + (self.written + size) * get_world_size() <= self.max_gb * GB
+        written = self.written + sum(own.written for own in self.beside)
+        return self.max_gb is None or self.there + (written + size) * get_world_size() <= self.max_gb * GB
 
 
 def estimate(entry: float, pictures: int, states: int) -> str:

@@ -7,30 +7,33 @@ from pathlib import Path
 from mmengine.config import Config
 
 from kddet.config import is_distillation, type_name
+from kddet.teacher_settings import named_teachers
 
 from .pipeline import check_pipelines
 
 HOOK = 'kddet.TeacherCacheHook'
 
 
-def cache_config(cfg: Config) -> dict | None:
-    """The ``cache`` of the teacher in a distillation config, None where there is none."""
-    return (cfg.model.get('teacher') or {}).get('cache') if is_distillation(cfg) else None
+def cache_configs(cfg: Config) -> list[dict]:
+    """The ``cache`` of each teacher of a distillation config that has one."""
+    teachers = named_teachers(cfg.model).values() if is_distillation(cfg) else ()
+    return [cache for teacher in teachers if (cache := teacher.get('cache'))]
 
 
 def prepare_cache(cfg: Config) -> None:
-    """Add a :class:`kddet.TeacherCacheHook` to a config whose teacher has a cache.
+    """Add a :class:`kddet.TeacherCacheHook` to a config with a teacher that has a cache.
 
     Raises:
         ValueError: the pipelines of the training data cannot be replayed, and the cache is not to compute what it
             misses; or its folder cannot be written to.
     """
-    cache = cache_config(cfg)
-    if not cache:
+    caches = cache_configs(cfg)
+    for cache in caches:
+        check_writable(cache)
+        if cache.get('on_miss') != 'compute':
+            check_pipelines(cfg, cache.get('replayable', ()))
+    if not caches:
         return
-    check_writable(cache)
-    if cache.get('on_miss') != 'compute':
-        check_pipelines(cfg, cache.get('replayable', ()))
     hooks = cfg.get('custom_hooks') or []
     if not any(isinstance(hook, dict) and type_name(hook.get('type')) == HOOK for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type=HOOK)]

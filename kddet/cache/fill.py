@@ -18,27 +18,27 @@ from .pipeline import FLIPS, Replay, transform_class
 IN_ORDER = dict(sampler=dict(type='DefaultSampler', shuffle=False), batch_sampler=None, drop_last=False)
 
 
-def fill(model: Any, cfg: Config, dataset: Any) -> None:
+def fill(cache: Any, preprocessor: Any, cfg: Config, dataset: Any) -> None:
     """Run every picture of the training data through the teacher, at every size and flip that the pipelines can give.
 
     What is there already is not computed again. Batches are of the size of training, all but the last.
 
     Args:
-        model: a Distiller, with a cache that is open.
-        cfg: its training config.
+        cache: of a teacher of a Distiller, open.
+        preprocessor: the student's.
+        cfg: the training config.
         dataset: what the config builds, for its length.
 
     Raises:
         ValueError: batches are padded to different sizes, so that what training will ask for is not known ahead.
         RunFailed: the disk is full.
     """
-    cache = model.teacher_cache
     configs = list(ways(cfg.train_dataloader.dataset, cache.replay))
     bar = ProgressBar(len(configs) * math.ceil(len(dataset) / cfg.train_dataloader.batch_size))
     for config in configs:
         loader = Runner.build_dataloader(Config(dict(cfg.train_dataloader, dataset=config, **IN_ORDER))._cfg_dict)
         for batch in loader:
-            data = model.data_preprocessor(batch, True)
+            data = preprocessor(batch, True)
             cache.fill(data['inputs'], data['data_samples'])
             _check_shapes(cache.shapes)
             bar.update()

@@ -1,4 +1,4 @@
-"""Tell the teacher's cache of the data, and say how much of it was found."""
+"""Tell the teachers' caches of the data, and say how much of it was found."""
 from __future__ import annotations
 
 from typing import Any
@@ -14,24 +14,28 @@ from kddet.registry import HOOKS
 
 @HOOKS.register_module()
 class TeacherCacheHook(Hook):
-    """Opens the cache of a Distiller's teacher; ``tools/train.py`` adds it to a config with a cache.
+    """Opens the caches of a Distiller's teachers; ``tools/train.py`` adds it to a config with a cache.
 
     Raises:
         ValueError: in the run: the pipeline of the training data cannot be replayed; the message names the transform.
     """
 
     def before_train(self, runner) -> None:
-        self._cache = _cache_of(runner.model)
-        if self._cache is not None:
-            open_cache(self._cache, runner.cfg, runner.train_dataloader.dataset)
+        self._caches = _caches_of(runner.model)
+        for cache in self._caches.values():
+            open_cache(cache, runner.cfg, runner.train_dataloader.dataset)
+        budgets = [cache.writer.budget for cache in self._caches.values()]
+        for budget in budgets:
+            budget.count_with(budgets)
 
     def after_train_epoch(self, runner, metrics: dict | None = None) -> None:
-        if self._cache is not None and self._cache.seen:
-            runner.logger.info(self._cache.report())
+        for name, cache in self._caches.items():
+            if cache.seen:
+                runner.logger.info((f'{name}: ' if name else '') + cache.report())
 
     def after_train(self, runner) -> None:
-        if self._cache is not None:
-            self._cache.close()
+        for cache in self._caches.values():
+            cache.close()
 
 
 def open_cache(cache: Any, cfg: Config, dataset: Any) -> None:
@@ -62,6 +66,6 @@ def count_pictures(dataset: Any) -> int:
     return count_pictures(dataset.dataset) if hasattr(dataset, 'dataset') else len(dataset)
 
 
-def _cache_of(model: Any) -> Any:
+def _caches_of(model: Any) -> dict[str, Any]:
     model = model.module if is_model_wrapper(model) else model
-    return getattr(model, 'teacher_cache', None)
+    return getattr(model, 'teacher_caches', {})

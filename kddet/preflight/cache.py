@@ -1,4 +1,4 @@
-"""The cache of the teacher: what it keeps and where, whether that fits, and how much is there already."""
+"""The cache of a teacher: what it keeps and where, whether that fits, and how much is there already."""
 from __future__ import annotations
 
 from contextlib import nullcontext
@@ -21,24 +21,25 @@ ONE_SIZE = ('is it a cache of other pictures? Those of this run are found again 
 
 
 def cache_lines(runner: Any, model: Any) -> list[Line]:
-    """One line for a teacher with a cache, none for others.
+    """One line for each teacher with a cache.
 
     Args:
         runner: MMEngine's, whose training data is looked at.
         model: the Distiller.
     """
-    cache = getattr(model, 'teacher_cache', None)
-    if cache is None:
-        return []
+    return [_line(runner, model, cache) for cache in getattr(model, 'teacher_caches', {}).values()]
+
+
+def _line(runner: Any, model: Any, cache: Any) -> Line:
     try:
         replay = check_pipelines(runner.cfg, cache.replayable)
     except ValueError as error:
-        return [_not_replayed(cache, str(error).removesuffix(f'; {ADVICE}'))]
+        return _not_replayed(cache, str(error).removesuffix(f'; {ADVICE}'))
     try:
-        return [_replayed(runner, model, cache, replay)]
+        return _replayed(runner, model, cache, replay)
     except Exception as error:  # data sets and taps of the user's own may fail in any way; training says how
-        return [Line(TOPIC, NOTE, f'{str(cache.dir)!r}: what it will take is not known ({type(error).__name__}: '
-                     f'{error})'.partition('\n')[0], 'look at it in the first steps', [_kept(cache)])]
+        return Line(TOPIC, NOTE, f'{str(cache.dir)!r}: what it will take is not known ({type(error).__name__}: '
+                    f'{error})'.partition('\n')[0], 'look at it in the first steps', [_kept(cache)])
 
 
 def _not_replayed(cache: Any, reason: str) -> Line:

@@ -35,9 +35,10 @@ def cached(tmp_path):
         model = built(family)
         for method in model.methods.values():
             method.schedule = 1.0
-        model.teacher_cache = TeacherCache(str(tmp_path), **cache)
-        model._bind_cache(dict(checkpoint=None))
-        model.teacher_cache.open(replay, pictures)
+        (teacher,) = model._teachers.values()
+        teacher.cache = TeacherCache(str(tmp_path), **cache)
+        teacher.bind_cache(model.methods)
+        teacher.cache.open(replay, pictures)
         return model
     return cached
 
@@ -58,18 +59,19 @@ def runs():
 
 def live_step(model, batch=None):
     """As without a cache."""
-    cache, model.teacher_cache = model.teacher_cache, None
+    (teacher,) = model._teachers.values()
+    cache, teacher.cache = teacher.cache, None
     model.zero_grad()
     try:
         return training_step(model, batch)
     finally:
-        model.teacher_cache = cache
+        teacher.cache = cache
 
 
 def cached_step(model, batch=None):
     model.zero_grad()
     found = training_step(model, batch)
-    model.teacher_cache.close()
+    model.teacher_caches[''].close()
     return found
 
 
@@ -172,22 +174,23 @@ def test_one_pass_serves_methods_that_are_on_at_different_times(cached, runs):
     log, _ = cached_step(model)
     assert not calls and log['loss_adl'] > 0
     model.methods['adl'].schedule = model.methods['hint'].schedule = 0.0
-    seen = model.teacher_cache.seen
+    seen = model.teacher_caches[''].seen
     cached_step(model)
-    assert not calls and model.teacher_cache.seen == seen  # nor is anything read
+    assert not calls and model.teacher_caches[''].seen == seen  # nor is anything read
 
 
 def test_other_weights_taps_and_types_have_entries_of_their_own(cached):
-    first = cached().teacher_cache.store.folder
-    assert cached().teacher_cache.store.folder == first
-    folders = {first, cached(dtype='float16').teacher_cache.store.folder, cached('fcos').teacher_cache.store.folder}
+    first = cached().teacher_caches[''].store.folder
+    assert cached().teacher_caches[''].store.folder == first
+    folders = {first, cached(dtype='float16').teacher_caches[''].store.folder,
+               cached('fcos').teacher_caches[''].store.folder}
     model = built('retinanet')
     weight = model.teacher.detector.backbone.conv1.weight
     weight += 1
-    folders.add(cached().teacher_cache.store.folder)
+    folders.add(cached().teacher_caches[''].store.folder)
     weight -= 1
     model.methods['adl'].loss_weight = 0.0
-    folders.add(cached().teacher_cache.store.folder)
+    folders.add(cached().teacher_caches[''].store.folder)
     model.methods['adl'].loss_weight = 1.0
     assert len(folders) == 5
 
@@ -205,7 +208,7 @@ def test_what_will_not_fit_is_refused_before_anything_is_written(tmp_path, monke
 @pytest.mark.slow
 def test_max_gb_holds_where_batches_have_more_sizes_than_one(cached, runs, tmp_path):
     cached_step(model := cached())
-    size = model.teacher_cache.writer.budget.written
+    size = model.teacher_caches[''].writer.budget.written
     calls = runs(model)
     cached(max_gb=1.5 * size / 1e9)
     other = toy_samples(sizes=((128, 160), (96, 120)))
@@ -236,7 +239,7 @@ def test_on_miss_compute_writes_nothing_and_reads_what_is_there(cached, runs, tm
     cached_step(cached())
     model = cached(on_miss='compute')
     assert equal(cached_step(model), live) and len(calls) == 3 and len(entries(tmp_path)) == 2
-    model.teacher_cache.open(None, 2)  # a pipeline that cannot be replayed
+    model.teacher_caches[''].open(None, 2)  # a pipeline that cannot be replayed
     assert equal(cached_step(model), live) and len(calls) == 4
 
 
@@ -244,14 +247,14 @@ def test_it_says_how_much_was_found(cached):
     model = cached()
     cached_step(model)
     cached_step(model)
-    assert model.teacher_cache.report().startswith('teacher cache: 2 of 4 pictures read from ')
+    assert model.teacher_caches[''].report().startswith('teacher cache: 2 of 4 pictures read from ')
     cached_step(model)
-    assert model.teacher_cache.report().startswith('teacher cache: 2 of 2 pictures read from ')
+    assert model.teacher_caches[''].report().startswith('teacher cache: 2 of 2 pictures read from ')
 
 
 def test_a_run_without_the_hook_says_what_to_do(cached):
     model = cached()
-    model.teacher_cache.opened = False
+    model.teacher_caches[''].opened = False
     with pytest.raises(ValueError, match="custom_hooks=.dict.type='kddet.TeacherCacheHook'"):
         training_step(model)
 
@@ -268,7 +271,7 @@ def test_wrong_arguments_are_named(cache, message):
 
 def test_a_copy_for_ema_shares_it(cached):
     model = cached()
-    assert copy.deepcopy(model).teacher_cache is model.teacher_cache
+    assert copy.deepcopy(model).teacher_caches[''] is model.teacher_caches['']
     assert not any('cache' in key for key in model.state_dict())
 
 
@@ -289,7 +292,7 @@ def test_records_on_a_gpu_are_what_was_computed(cached, dtype):
     try:
         model.cuda()
         data = model.data_preprocessor(toy_samples(), True)
-        cache, taps = model.teacher_cache, ['neck.P4']
+        cache, taps = model.teacher_caches[''], ['neck.P4']
         live = cache.record(data['inputs'], data['data_samples'], taps).pyramid('neck.P4')
         cache.close()
         read = cache.record(data['inputs'], data['data_samples'], taps)

@@ -29,12 +29,13 @@ def started(distiller, distilled_config, tmp_path):
         pipeline[3:3] = [dict(type='RandomFlip', prob=0.5), *more]
         if scale:
             pipeline[2].scale = scale
-        distiller.teacher_cache = TeacherCache(str(tmp_path / 'cache'), **cache)
-        distiller._bind_cache(dict(checkpoint=None))
+        (teacher,) = distiller._teachers.values()
+        teacher.cache = TeacherCache(str(tmp_path / 'cache'), **cache)
+        teacher.bind_cache(distiller.methods)
         loop = SimpleNamespace(dataloader=Runner.build_dataloader(cfg.train_dataloader, seed=0))
         return SimpleNamespace(cfg=cfg, model=distiller, train_loop=loop)
     yield started
-    distiller.teacher_cache = None
+    distiller._teachers[''].cache = None
 
 
 def line_of(runner):
@@ -43,9 +44,9 @@ def line_of(runner):
 
 
 def filled(runner):
-    cache, data = runner.model.teacher_cache, runner.train_loop.dataloader.dataset
+    cache, data = runner.model.teacher_caches[''], runner.train_loop.dataloader.dataset
     cache.open(check_pipelines(runner.cfg), len(data))
-    fill(runner.model, runner.cfg, data)
+    fill(cache, runner.model.data_preprocessor, runner.cfg, data)
     return cache
 
 
