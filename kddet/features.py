@@ -23,16 +23,17 @@ def feature_methods(methods: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def compared_features(model: Any, method: Any, inputs: Tensor, samples: list) -> list[tuple[Tensor, Tensor]]:
-    """The adapted student and the teacher, ``(N, C, H, W)`` each, level by level.
+def compared_features(model: Any, name: str, inputs: Tensor, samples: list) -> list[tuple[Tensor, Tensor]]:
+    """The adapted student and the teacher of a method, ``(N, C, H, W)`` each, level by level.
 
     Args:
         model: the Distiller in ``eval()``.
-        method: one of :func:`feature_methods`.
+        name: of one of :func:`feature_methods`.
         inputs: ``(N, 3, H, W)`` as the student's data preprocessor gives it.
         samples: of the batch.
     """
-    teacher = model.teacher.record(inputs, samples, method.teacher_taps)
+    method = feature_methods(model.methods)[name]
+    teacher = model.teacher_of(name.partition('.')[0]).record(inputs, samples, method.teacher_taps)
     with Recorder(model.student, method.student_taps, 'student') as student:
         forward_to(model.student, inputs, student)
     return method.matched(student, teacher)

@@ -24,15 +24,16 @@ from kddet.config import data_sources, load_config, student_config
 from kddet.evaluation import Evaluation, evaluate, evaluate_step, measures_some_classes
 from kddet.files import write_whole
 from kddet.student_wrapper import random_state_kept
-from kddet.teacher import FrozenTeacher, without_cache
+from kddet.teacher import FrozenTeacher, build_teacher, without_cache
+from kddet.teacher_settings import ONE, called, named_teachers
 
 CACHE = 'work_dirs/.cache'
 OWN_DATA = "the teacher's own validation data"
 
 
 def teacher_accuracy(cfg: Config, *, images: int | None = None, model: Any = None,
-                     cache: str | Path | None = CACHE) -> Evaluation:
-    """Measure the teacher as the student's distillation sees it: on the student's input, in the student's classes.
+                     cache: str | Path | None = CACHE, name: str = ONE) -> Evaluation:
+    """Measure a teacher as the student's distillation sees it: on the student's input, in the student's classes.
 
     The pictures come through the student's ``val_dataloader`` and data preprocessor, are normalised and scaled for the
     teacher as in training, and its labels become the student's by ``class_map``, or by name where the lists differ.
@@ -47,24 +48,25 @@ def teacher_accuracy(cfg: Config, *, images: int | None = None, model: Any = Non
         images: how many, evenly chosen; None takes all.
         model: the Distiller, where it is built already.
         cache: folder of what was measured before; None measures anew and keeps nothing.
+        name: of the teacher, where there are several.
 
     Raises:
         ValueError: no teacher, no checkpoint of it, no validation data, or no common class and no data of its own.
     """
-    settings = cfg.model.get('teacher')
+    settings = named_teachers(cfg.model).get(name)
     if not settings or not settings.get('checkpoint'):
         raise ValueError('there is no teacher' if not settings else 'the teacher has no checkpoint, it is not trained')
     try:
-        pairs, data = measured_classes(cfg), None
+        pairs, data = measured_classes(cfg, name), None
     except ValueError as error:
         pairs, data = None, _own_data(settings, error)
-    where = None if cache is None else Path(cache) / _file_name(cfg, data, pairs, images)
+    where = None if cache is None else Path(cache) / _file_name(cfg, settings, data, pairs, images)
     known = [_read(where)]
     broadcast_object_list(known)
     if known[0] is not None:
         return known[0]
-    print_log(f'the teacher is measured on {images or "all"} validation images', 'current')
-    teacher, preprocessor = _built(cfg) if model is None else (model.teacher, model.data_preprocessor)
+    print_log(f'the {called(name)} is measured on {images or "all"} validation images', 'current')
+    teacher, preprocessor = _built(cfg, settings) if model is None else (model.teachers[name], model.data_preprocessor)
     if data is not None:
         found = replace(evaluate(teacher.detector, data, images=images), where=OWN_DATA)
     else:
@@ -74,15 +76,18 @@ def teacher_accuracy(cfg: Config, *, images: int | None = None, model: Any = Non
     return found
 
 
-def teacher_step(cfg: Config) -> Callable[[Any], list]:
-    """What a validation step is for the teacher of a distillation config: batches of the student's dataloader become
+def teacher_step(cfg: Config, name: str = ONE) -> Callable[[Any], list]:
+    """What a validation step is for a teacher of a distillation config: batches of the student's dataloader become
     data samples with the teacher's detections, labels being the student's.
+
+    Args:
+        name: of the teacher, where there are several.
 
     Raises:
         ValueError: student and teacher have no class in common.
     """
-    pairs = measured_classes(cfg)
-    teacher, preprocessor = _built(cfg)
+    pairs = measured_classes(cfg, name)
+    teacher, preprocessor = _built(cfg, named_teachers(cfg.model)[name])
     return _step(teacher, preprocessor, None if pairs is None else {other: own for own, other in pairs})
 
 
@@ -121,10 +126,10 @@ def _translated(found: Any, labels: dict[int, int]) -> Any:
     return found[own_labels >= 0]
 
 
-def _built(cfg: Config) -> tuple[FrozenTeacher, nn.Module]:
+def _built(cfg: Config, settings: dict) -> tuple[FrozenTeacher, nn.Module]:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')), random_state_kept():
         preprocessor = MODELS.build(cfg.model.student.get('data_preprocessor') or cfg.data_preprocessor)
-        teacher = FrozenTeacher(**dict(without_cache(cfg.model.teacher), class_map=None))
+        teacher = build_teacher(dict(without_cache(settings), class_map=None))
     teacher.match_input(preprocessor)
     return teacher.to(get_device()), preprocessor.to(get_device())
 
@@ -149,8 +154,8 @@ def _annotation_files(cfg: Config) -> list[Path]:
     return [Path(name) for name in dict.fromkeys(named)]
 
 
-def _file_name(cfg: Config, data: Config | None, pairs: Any, images: int | None) -> str:
-    settings, source = cfg.model.teacher, data or cfg
+def _file_name(cfg: Config, settings: Any, data: Config | None, pairs: Any, images: int | None) -> str:
+    source = data or cfg
     file = local_copy(settings.checkpoint)
     weights = file_hash(file) if os.path.isfile(file) else _digest(file)
     about = dict(

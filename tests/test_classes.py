@@ -117,6 +117,25 @@ def test_a_class_map_that_cannot_be_looked_up(plain_config, tmp_path, class_map,
         resolve_class_map(mapped(plain_config, str(tmp_path / 'teacher.py'), class_map))
 
 
+def test_each_of_several_teachers_has_a_map_of_its_own(plain_config, swapped):
+    """Of two teachers with classes in another order, of which one is read class by class."""
+    cfg = distillation_config(plain_config, methods=dict(cls=dict(CLS['cls'], teacher='a'), hint=dict(
+        type='kddet.HintLearning', teacher='b')), teachers={
+            name: dict(config=swapped, checkpoint=None) for name in 'ab'})
+    with pytest.raises(ValueError, match=r"method cls compares .*the teacher 'a' 10 .*; a=dict\(class_map='auto'"):
+        check_config_classes(cfg)
+    cfg.model.teachers.a.class_map = 'auto'
+    cfg.model.teachers.b.class_map = dict(one='one')
+    assert resolve_class_map(cfg).splitlines() == [
+        "classes: 10 of 10 are compared with the teacher 'a'", "classes: 1 of 10 are compared with the teacher 'b'; "
+        'without a partner: zero, two, three, four, five, six, seven, eight, nine']
+    assert cfg.model.teachers.b.class_map == [[1, 2]] and len(cfg.model.teachers.a.class_map) == 10
+    check_config_classes(cfg)
+    cfg.model.teachers.b.class_map = 'names'
+    with pytest.raises(ValueError, match="class_map is 'names'"):
+        resolve_class_map(cfg)
+
+
 def test_classes_in_a_file(plain_config, tmp_path):
     (tmp_path / 'classes.txt').write_text('cat\ndog\n')
     cfg = copy.deepcopy(plain_config)

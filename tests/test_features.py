@@ -14,7 +14,7 @@ def test_what_is_compared_is_what_the_loss_sees():
     methods = feature_methods(model.methods)
     assert set(methods) == {'hint', 'chen.hint', 'fgfi'}
     data = model.data_preprocessor(toy_samples(), True)
-    found = compared_features(model, methods['hint'], data['inputs'], data['data_samples'])
+    found = compared_features(model, 'hint', data['inputs'], data['data_samples'])
     assert [own.shape == other.shape == (2, 32, side, side) for own, other in found for side in [own.shape[3]]]
     assert [own.shape[3] for own, _ in found] == [32, 8]
     by_hand = sum((own - other).square().mean() for own, other in found) / 2

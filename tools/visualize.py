@@ -34,6 +34,7 @@ from kddet.pictures import (
 )
 from kddet.probe import probe
 from kddet.run_log import read_logs
+from kddet.teacher_settings import ONE, method_options, named_teachers
 from kddet.validation import first_batch, given_pictures, validation_pictures
 
 IMITATION = 'kddet.FineGrainedImitation'
@@ -84,7 +85,7 @@ def read_config(args: argparse.Namespace) -> Config:
 def imitation(cfg: Config, detector: torch.nn.Module, options: dict) -> kddet.FineGrainedImitation:
     """The config's own imitation, or one with the defaults, on the student alone."""
     found = [method for method in (cfg.model.get('methods') or {}).values() if method['type'] == IMITATION]
-    settings = dict(found[0] if found else {}, **options)
+    settings = dict(method_options(found[0]) if found else {}, **options)
     settings.update(type=IMITATION, adapter=None)
     settings.pop('teacher_tap', None)
     kind, own = kddet.FineGrainedImitation, {key: value for key, value in settings.items() if key != 'type'}
@@ -143,15 +144,15 @@ def compare(args: argparse.Namespace) -> None:
     if bool(args.teacher) != bool(args.teacher_checkpoint):
         raise ValueError(f'--teacher{"" if args.teacher else "-checkpoint"} is given without --teacher'
                          f'{"-checkpoint" if args.teacher else ""}; they go together: give both, or neither')
-    detectors = dict(student=TrainedDetector(cfg, args.checkpoint))
-    teacher = dict(config=args.teacher, checkpoint=args.teacher_checkpoint) if args.teacher else \
-        (cfg.model.get('teacher') if is_distillation(cfg) else None) or {}
-    if teacher.get('config') and teacher.get('checkpoint'):
-        detectors = dict(teacher=TrainedDetector(
-            load_config(teacher['config']), teacher['checkpoint'], pipeline_of=student_config(cfg),
-            trust=teacher.get('trust_checkpoint', False)), **detectors)
-    else:
+    student = TrainedDetector(cfg, args.checkpoint)
+    given = {ONE: dict(config=args.teacher, checkpoint=args.teacher_checkpoint)} if args.teacher else \
+        named_teachers(cfg.model) if is_distillation(cfg) else {}
+    detectors = {f'teacher {name}'.strip(): TrainedDetector(
+        load_config(teacher['config']), teacher['checkpoint'], pipeline_of=student_config(cfg),
+        trust=teacher.get('trust_checkpoint', False)) for name, teacher in given.items() if teacher.get('checkpoint')}
+    if not detectors:
         print('no teacher with a checkpoint in the config, and no --teacher: it is left out')
+    detectors['student'] = student
     plain = student_config(cfg)
     for path, truth in given_pictures(plain, args.images) if args.images else validation_pictures(plain, args.number):
         panels = [Panel(f'ground truth: {len(truth)}', truth, config_classes(plain))] if truth is not None else []
@@ -168,18 +169,18 @@ def compare(args: argparse.Namespace) -> None:
 def energy(args: argparse.Namespace) -> None:
     cfg = read_config(args)
     resolve_class_map(cfg)
-    if cfg.model.type != 'kddet.Distiller' or not cfg.model.get('teacher'):
+    if cfg.model.type != 'kddet.Distiller' or not named_teachers(cfg.model):
         raise ValueError(f'the model of {args.config} is a {cfg.model.type} without a teacher; give a distillation '
                          'config, whose features are compared with a teacher\'s')
     cfg.model.student.backbone.init_cfg = None
     model = build_model(cfg).eval()
-    method = chosen_method(feature_methods(model.methods), args.method)
+    name = chosen_method(feature_methods(model.methods), args.method)
     print(load_weights(model, state_dict_of(load_checkpoint(args.checkpoint)), name=args.checkpoint,
                        remedy='Give a checkpoint of the distilled run itself: an exported student has no adapters'))
     data = first_batch(student_config(cfg), model, args.number)
-    features = compared_features(model, method, data['inputs'], data['data_samples'])
+    features = compared_features(model, name, data['inputs'], data['data_samples'])
     if features[0][0].dim() != 4:
-        raise ValueError(f'{args.method or "the method"} compares vectors, energy is drawn of maps')
+        raise ValueError(f'{name} compares vectors, energy is drawn of maps')
     for index, (path, image, sample) in enumerate(pictures(args.out, data)):
         draw_energy(path, image, get_box_tensor(sample.gt_instances.bboxes),
                     [(own[index], other[index]) for own, other in features],
@@ -194,11 +195,11 @@ def curves(args: argparse.Namespace) -> None:
     print(f'wrote {args.out}')
 
 
-def chosen_method(methods: dict[str, Any], name: str | None) -> Any:
+def chosen_method(methods: dict[str, Any], name: str | None) -> str:
     if not methods:
         raise ValueError('no method of the config compares maps of features, as hint and fgfi do')
     if name is None and len(methods) == 1 or name in methods:
-        return methods[name or next(iter(methods))]
+        return name or next(iter(methods))
     raise ValueError(f'--method {name}: choose one of {", ".join(methods)}')
 
 

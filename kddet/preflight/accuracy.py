@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from kddet.evaluation import Evaluation
 from kddet.teacher_accuracy import CACHE, teacher_accuracy
+from kddet.teacher_settings import ONE
 
 from .report import NOTE, OK, STOP, Line
 
@@ -15,20 +16,22 @@ REMEDY = ('is it the checkpoint of this config, trained on these classes in this
           '--min-teacher-map changes the threshold, --preflight-images 0 leaves this out')
 
 
-def accuracy_line(cfg: Config, model: Any, images: int, least: float, cache: str | None = CACHE) -> Line:
-    """Measure the teacher on a few validation images.
+def accuracy_line(cfg: Config, model: Any, images: int, least: float, cache: str | None = CACHE,
+                  name: str = ONE) -> Line:
+    """Measure a teacher on a few validation images.
 
     Args:
         model: the Distiller.
         images: how many; 0 leaves it out.
         least: mAP below which the run stops.
+        name: of the teacher, where there are several.
     """
-    if model.teacher.coverage is None:
+    if model.teachers[name].coverage is None:
         return Line(TOPIC, NOTE, 'not measured: its weights are random')
     if not images:
         return Line(TOPIC, NOTE, 'not measured', 'leave out --preflight-images 0')
     try:
-        found = teacher_accuracy(cfg, images=images, model=model, cache=cache)
+        found = teacher_accuracy(cfg, images=images, model=model, cache=cache, name=name)
     except FileNotFoundError as error:
         return Line(TOPIC, STOP, f'the validation data is not there: {error}', 'correct val_dataloader and '
                     'val_evaluator; make val_dataloader, val_cfg and val_evaluator None to train without')

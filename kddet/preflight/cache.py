@@ -27,7 +27,7 @@ def cache_lines(runner: Any, model: Any) -> list[Line]:
         runner: MMEngine's, whose training data is looked at.
         model: the Distiller.
     """
-    return [_line(runner, model, cache) for cache in getattr(model, 'teacher_caches', {}).values()]
+    return [_line(runner, model, cache).of(name) for name, cache in getattr(model, 'teacher_caches', {}).items()]
 
 
 def _line(runner: Any, model: Any, cache: Any) -> Line:

@@ -9,6 +9,7 @@ from mmengine.model import is_model_wrapper
 from kddet.distiller import Distiller
 from kddet.student_wrapper import random_state_kept
 from kddet.teacher_accuracy import CACHE
+from kddet.teacher_settings import named_teachers
 
 from .accuracy import accuracy_line
 from .cache import cache_lines
@@ -35,7 +36,7 @@ def preflight(runner: Any, *, images: int = 50, min_teacher_map: float = 0.01, c
     if not hasattr(model, 'student'):  # a FlexibleRunner's strategy builds it when it trains
         return Report('', [Line('model', NOTE, 'not built before the training begins, nothing is reported')])
     with random_state_kept():
-        lines = [*_teacher(runner.cfg, model, images, min_teacher_map, cache),
+        lines = [*_teachers(runner.cfg, model, images, min_teacher_map, cache),
                  *(method_line(name, method, model.student) for name, method in model.methods.items()),
                  *cache_lines(runner, model), *label_lines(runner.train_loop.dataloader.dataset),
                  batch_line(runner.cfg)]
@@ -46,19 +47,27 @@ def preflight(runner: Any, *, images: int = 50, min_teacher_map: float = 0.01, c
     return reports[0]
 
 
-def _teacher(cfg: Any, model: Any, images: int, least: float, cache: str | None) -> list[Line]:
+def _teachers(cfg: Any, model: Any, images: int, least: float, cache: str | None) -> list[Line]:
     if not isinstance(model, Distiller):
         return []
-    if model.teacher is None:
+    if not model.teachers:
         return [Line('teacher', OK, 'none, no method reads one'), heads_line(model)]
-    compared = any(method.compares_classes for method in model.methods.values())
-    return [weights_line(model.teacher), accuracy_line(cfg, model, images, least, cache), classes_line(cfg, compared),
-            *input_lines(cfg, model.data_preprocessor, model.teacher), heads_line(model)]
+    return [line.of(name) for name in model.teachers for line in _teacher(cfg, model, name, images, least, cache)]
+
+
+def _teacher(cfg: Any, model: Distiller, name: str, images: int, least: float, cache: str | None) -> list[Line]:
+    teacher, settings = model.teachers[name], named_teachers(cfg.model)[name]
+    compared = any(method.compares_classes for own, method in model.methods.items()
+                   if model.teacher_of(own) is teacher)
+    return [weights_line(teacher), accuracy_line(cfg, model, images, least, cache, name),
+            classes_line(cfg, settings, compared), *input_lines(cfg, settings, model.data_preprocessor, teacher),
+            heads_line(model, name)]
 
 
 def _title(model: Any) -> str:
-    teacher = getattr(model, 'teacher', None)
-    source = '' if teacher is None else f' from {_named(teacher.detector)}'
+    teachers = [_named(teacher.detector) + (f' as {name}' if name else '')
+                for name, teacher in getattr(model, 'teachers', {}).items()]
+    source = f' from {" and ".join(teachers)}' if teachers else ''
     return f'{_named(model.student)} learns{source} by {", ".join(model.methods)}'
 
 

@@ -9,6 +9,7 @@ from kddet.distiller import Distiller
 from kddet.heads import find_heads, heads_of
 from kddet.methods.base import DistillMethod
 from kddet.taps import module_of
+from kddet.teacher_settings import ONE
 
 from .report import NOTE, OK, Line
 
@@ -31,17 +32,23 @@ def method_line(name: str, method: Any, student: nn.Module) -> Line:
     return Line(name, NOTE if method.unpaired else OK, text, details=details)
 
 
-def heads_line(model: Distiller) -> Line:
-    """The heads of both, and who reads them."""
-    readers = [name for name, method in model.methods.items() if reads_heads(method)]
+def heads_line(model: Distiller, name: str = ONE) -> Line:
+    """The heads of the student and of a teacher, and who reads them.
+
+    Args:
+        name: of the teacher, where there are several.
+    """
+    teacher = model.teachers.get(name)
+    readers = [own for own, method in model.methods.items()
+               if model.teacher_of(own) is teacher and reads_heads(method)]
     text = f'student {_heads(model.student)}'
-    if model.teacher is None:
+    if teacher is None:
         return Line('heads', OK, text)
-    text += f', teacher {_heads(model.teacher.detector)}'
+    text += f', teacher {_heads(teacher.detector)}'
     if readers:
         return Line('heads', OK, f'{text}; read by {", ".join(readers)}')
     try:
-        find_heads(model.student, model.teacher.detector)
+        find_heads(model.student, teacher.detector)
     except Exception as error:  # heads of the user's own may be anything at all
         return Line('heads', OK, f'{text}; read by no method, and no method could: {str(error).partition(";")[0]}')
     return Line('heads', OK, f'{text}; read by no method')

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from mmengine.dist import master_only
@@ -32,6 +32,13 @@ class Line:
     text: str
     remedy: str = ''
     details: list[str] = field(default_factory=list)
+
+    def of(self, teacher: str) -> Line:
+        """The same of one among several teachers, its name in front of what was found."""
+        if not teacher:
+            return self
+        return replace(self, text=f'{teacher}: {self.text}',
+                       remedy=self.remedy.replace('teacher=dict(', f'{teacher}=dict('))
 
     def __str__(self) -> str:
         head = f'  {self.verdict:4}  {self.topic:14} '

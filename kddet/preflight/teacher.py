@@ -27,17 +27,18 @@ def weights_line(teacher: FrozenTeacher) -> Line:
                 'lists the keys')
 
 
-def classes_line(cfg: Config, compared: bool) -> Line:
+def classes_line(cfg: Config, settings: Any, compared: bool) -> Line:
     """Both lists beside each other, and how they meet.
 
     Args:
+        settings: of the teacher in the config.
         compared: some method compares the scores or boxes of classes.
     """
-    own, other = config_classes(cfg), teacher_classes(cfg.model.teacher)
+    own, other = config_classes(cfg), teacher_classes(settings)
     if own is None or other is None:
         return Line('classes', NOTE, f'those of the {"student" if own is None else "teacher"} are not known by name; '
                     'their order is taken for the same', 'name them: metainfo=dict(classes=...) of the data set')
-    if (pairs := cfg.model.teacher.get('class_map')) is not None:
+    if (pairs := settings.get('class_map')) is not None:
         return _mapped(own, other, pairs)
     if own == other:
         return Line('classes', OK, f'the same {len(own)}: {_named(own)}')
@@ -47,10 +48,11 @@ def classes_line(cfg: Config, compared: bool) -> Line:
                 "teacher=dict(class_map='auto'), --class-map auto" if compared else '', lists)
 
 
-def input_lines(cfg: Config, student: nn.Module, teacher: FrozenTeacher) -> list[Line]:
+def input_lines(cfg: Config, settings: Any, student: nn.Module, teacher: FrozenTeacher) -> list[Line]:
     """What the teacher sees: pixels, padding, size.
 
     Args:
+        settings: of the teacher in the config.
         student: its data preprocessor.
     """
     own, other = student, teacher.detector.data_preprocessor
@@ -62,12 +64,11 @@ def input_lines(cfg: Config, student: nn.Module, teacher: FrozenTeacher) -> list
     if divisors[0] % divisors[1]:
         lines.append(Line('padding', OK, f'to multiples of {divisors[0]}, for the teacher further to multiples of '
                           f'{divisors[1]}'))
-    return lines + _size(cfg, teacher.input_scale)
+    return lines + _size(cfg, settings, teacher.input_scale)
 
 
-def _size(cfg: Config, scale: float) -> list[Line]:
-    teacher = cfg.model.teacher.config
-    sizes = [_tested_at(config) for config in (cfg, student_config(load_config(teacher)))]
+def _size(cfg: Config, settings: Any, scale: float) -> list[Line]:
+    sizes = [_tested_at(config) for config in (cfg, student_config(load_config(settings.config)))]
     if scale != 1:
         return [Line('size', OK, f'the teacher sees the batch at {scale:g} times its size')]
     if None in sizes or sizes[0] == sizes[1]:

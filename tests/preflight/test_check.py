@@ -10,6 +10,7 @@ from mmengine.config import ConfigDict
 from mmengine.runner import Runner
 
 from kddet import MODELS, Distiller, DistillMethod
+from kddet.overlay import distillation_config
 from kddet.preflight import preflight
 from kddet.preflight.report import FILE, read_report
 
@@ -53,6 +54,28 @@ def test_random_numbers_weights_and_modes_stay_what_they_are(distilled_config, t
     assert not any(module._forward_hooks for module in [*model.modules(), *model.teacher.modules()])
     assert topics(report) == dict(teacher='ok', accuracy='stop', classes='ok', input='ok', heads='ok', hint='ok',
                                   batch='note')
+
+
+def test_two_teachers_have_lines_of_their_own(plain_config, teacher_files, tmp_path):
+    config, checkpoint = teacher_files
+    cfg = distillation_config(plain_config, teachers=dict(
+        a=dict(config=config, checkpoint=checkpoint),
+        b=dict(config=config, checkpoint=None, class_map=[(0, 0), (3, 3)], input_scale=2.0)), methods=dict(
+            adl=dict(type='kddet.AdaptiveDistillation', teacher='b', loss_weight=0.0),
+            hint=dict(type='kddet.HintLearning', teacher='a')))
+    report = preflight(build(cfg, tmp_path / 'work'), images=2, cache=None)
+    found = [(line.topic, line.text) for line in report.lines]
+    for topic, beginning in (
+            ('teacher', 'a: '), ('accuracy', 'a: the teacher has mAP 0.000 on 2 of 4'), ('classes', 'a: the same 10'),
+            ('input', 'a: normalised alike'), ('heads', 'a: student RetinaNet (RetinaHead), teacher'),
+            ('teacher', 'b: no checkpoint'), ('accuracy', 'b: not measured: its weights are random'),
+            ('classes', "b: 2 of the student's 10 meet one"), ('size', 'b: the teacher sees the batch at 2 times'),
+            ('heads', 'b: student RetinaNet')):
+        assert any(line[0] == topic and line[1].startswith(beginning) for line in found), (topic, beginning, found)
+    heads = {text[0]: text.rpartition('; ')[2] for topic, text in found if topic == 'heads'}
+    assert heads == dict(a='read by no method', b='read by adl')
+    assert ' as a and RetinaNet (' in report.title and report.title.endswith(' as b by adl, hint')
+    assert [line.text[0] for line in report.stops] == ['a']
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def classes(student, teacher, class_map=None, compared=True):
                     model=dict(type='RetinaNet')) if names else dict(model=dict(type='RetinaNet'))
     cfg = Config(dict(data(student), model=dict(type='kddet.Distiller', student={}, teacher=dict(
         config=data(teacher), class_map=class_map))))
-    return classes_line(cfg, compared)
+    return classes_line(cfg, cfg.model.teacher, compared)
 
 
 def test_classes_beside_each_other():
@@ -73,7 +73,7 @@ def lines_of(frozen, size=None, scale=1.0, **changes):
             dict(type='Load'), dict(type='Resize', scale=side)])))
     cfg = Config(dict(data((160, 160)), model=dict(teacher=dict(config=dict(data(size or (160, 160)),
                                                                             model=dict(type='RetinaNet'))))))
-    return input_lines(cfg, own, frozen)
+    return input_lines(cfg, cfg.model.teacher, own, frozen)
 
 
 def test_input():
