@@ -96,7 +96,7 @@ def _compare(column: Detector, reference: Detector, columns: Sequence[Detector],
     own, other = column.on(truth, names), reference.on(truth, names)
     gains, losses = class_changes(own, other, CLASSES)
     shown = [each for each in columns if each in (column, reference)
-             or each.teaches and each.run.teacher_files == column.run.teacher_files]
+             or each.taught(column.run)]
     scenes: list[Scene] = []
     for number, (picture, change) in enumerate(picture_changes(own, other, pictures)):
         try:

@@ -16,7 +16,7 @@ class Row:
 
     Attributes:
         change: against the reference, over the classes that both were measured on.
-        closed: share of the gap between baseline and teacher, over the teacher's classes.
+        closed: share of the gap between baseline and the best teacher, over the teacher's classes.
         part: how many classes it was measured on, where others were measured on more.
         shared: how many classes ``change`` is over, where these are not all of both.
     """
@@ -99,8 +99,8 @@ def _difference(own: float | None, other: float | None) -> float | None:
 
 
 def _closed(row: Row, rows: Sequence[Row], reference: Detector | None) -> Row:
-    teacher = next((other for other in rows if other.column.teaches and
-                    other.column.run.teacher_files == row.column.run.teacher_files), None)
+    teacher = max((other for other in rows if other.column.taught(row.column.run)),
+                  key=lambda other: other.change or 0, default=None)
     if not teacher or reference is None or reference.mark != 'baseline' or row.column.teaches or row.change is None:
         return row
     if not teacher.change or teacher.change <= 0:
@@ -122,7 +122,8 @@ def verdict(row: Row, reference: Detector | None) -> str:
         said += (f', {abs(row.change):.1f} points {"more" if row.change >= 0 else "less"} than {reference.name}')
         if row.shared:
             said += f' on the {row.shared} classes that both have'
-    return said + (f', and closes {row.closed:.0%} of the gap to its teacher.' if row.closed is not None
+    best = 'best ' if len(row.column.run.teacher_files) > 1 else ''
+    return said + (f', and closes {row.closed:.0%} of the gap to its {best}teacher.' if row.closed is not None
                    and row.closed > 0 else '.')
 
 

@@ -16,6 +16,7 @@ from kddet.classes import measured_classes, teacher_classes
 from kddet.config import build_detector, load_config, student_config
 from kddet.student_wrapper import random_state_kept
 from kddet.teacher_accuracy import teacher_step
+from kddet.teacher_settings import ONE, called
 
 from .accuracy import Accuracy, measure
 from .detections import Step, detections
@@ -33,6 +34,7 @@ class Detector:
         mark: class of its colour in the page: ``teacher``, ``baseline``, ``run0`` ...
         cfg: of the plain detector.
         run: that trained it; for a teacher, the first of those that it taught.
+        taught_as: the name of a teacher in its run.
         accuracy: None where it could not be measured; of a teacher, on the classes that it shares with the student.
         alone: a teacher's classes that the student does not have.
     """
@@ -41,6 +43,7 @@ class Detector:
     cfg: Config
     checkpoint: str | None
     run: RunFolder
+    taught_as: str = ONE
     accuracy: Accuracy | None = None
     alone: Sequence[str] = ()
     _found: list[dict] = field(default_factory=list, repr=False)
@@ -48,6 +51,11 @@ class Detector:
     @property
     def teaches(self) -> bool:
         return self.mark == 'teacher'
+
+    def taught(self, run: RunFolder) -> bool:
+        """Whether it is a teacher, and one of a run's."""
+        own = self.run.teachers.get(self.taught_as, {})
+        return self.teaches and (str(own.get('config')), str(own.get('checkpoint'))) in run.teacher_files
 
     def measure(self, truth: Truth, cache: Path) -> None:
         """On the data of its run; a teacher on the student's input, as it teaches.
@@ -57,14 +65,14 @@ class Detector:
         """
         if self.checkpoint is None:
             raise FileNotFoundError(f'no checkpoint in {self.run.path}')
-        pairs = measured_classes(self.run.cfg) if self.teaches else None
+        pairs = measured_classes(self.run.cfg, self.taught_as) if self.teaches else None
         about = [self.cfg.model, *([self._teaching(), pairs] if self.teaches else [])]
         with DefaultScope.overwrite_default_scope(self.run.cfg.get('default_scope', 'mmdet')), random_state_kept():
             self._found = detections(self._step, truth, self.run.cfg.val_dataloader, self.checkpoint, about, cache)
         self.accuracy = self.on(truth, [truth.classes[own] for own, _ in pairs] if pairs else truth.classes)
         if pairs:
             shared = {other for _, other in pairs}
-            names = teacher_classes(self.run.cfg.model.teacher) or ()
+            names = teacher_classes(self.run.teachers[self.taught_as]) or ()
             self.alone = [name for index, name in enumerate(names) if index not in shared]
 
     def on(self, truth: Truth, names: Sequence[str]) -> Accuracy:
@@ -79,13 +87,14 @@ class Detector:
 
     def _teaching(self) -> dict:
         """What else decides how a teacher sees the student's batches."""
-        options = {key: value for key, value in (self.run.teacher or {}).items() if key not in ('config', 'checkpoint')}
+        options = {key: value for key, value in self.run.teachers[self.taught_as].items()
+                   if key not in ('config', 'checkpoint')}
         own = self.run.student
         return dict(options, preprocessor=own.model.get('data_preprocessor') or own.get('data_preprocessor'))
 
     def _step(self) -> Step:
         if self.teaches:
-            return teacher_step(self.run.cfg)
+            return teacher_step(self.run.cfg, self.taught_as)
         detector = self.build()
         load_weights(detector, student_weights(load_checkpoint(str(self.checkpoint))), name=self.name)
         return detector.eval().to(get_device()).val_step
@@ -100,23 +109,25 @@ def line_up(runs: Sequence[RunFolder], baseline: RunFolder | None, notes: list[s
     students = [Detector(run.name, 'baseline' if run is baseline else f'run{index % COLOURS}', run.student,
                          str(run.checkpoint) if run.checkpoint else None, run)
                 for index, run in enumerate(([baseline] if baseline else []) + [*runs], -1 if baseline else 0)]
-    first: dict[tuple[str, str], RunFolder] = {}
+    first: dict[tuple[str, str], tuple[RunFolder, str]] = {}
     for run in runs:
-        if run.teacher_files:
-            first.setdefault(run.teacher_files, run)
+        for files, name in run.teacher_files.items():
+            first.setdefault(files, (run, name))
+    alone = len({run.name for run, _ in first.values()}) == 1
     teachers = []
-    for run in first.values():
+    for run, name in first.values():
         try:
-            teachers.append(_teacher(run, alone=len(first) == 1))
+            teachers.append(_teacher(run, name, alone))
         except (FileNotFoundError, ImportError) as error:
-            notes.append(f'The teacher of {run.name} is not on this page: {error}')
+            notes.append(f'The {called(name)} of {run.name} is not on this page: {error}')
     return [*teachers, *students]
 
 
-def _teacher(run: RunFolder, alone: bool) -> Detector:
-    settings: Any = run.teacher
+def _teacher(run: RunFolder, name: str, alone: bool) -> Detector:
+    settings: Any = run.teachers[name]
     cfg = student_config(load_config(settings['config']))
-    return Detector('teacher' if alone else f'teacher of {run.name}', 'teacher', cfg, str(settings['checkpoint']), run)
+    title = f'teacher {name}'.strip() + ('' if alone else f' of {run.name}')
+    return Detector(title, 'teacher', cfg, str(settings['checkpoint']), run, name)
 
 
 def hash_of(checkpoint: str) -> str:

@@ -5,12 +5,14 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
 from kddet.config import is_distillation, load_config, student_config
 from kddet.preflight.report import FILE, Report, read_report
 from kddet.run_log import WORK_DIR, Log, missing_folder, read_log
+from kddet.teacher_settings import named_teachers
 
 
 class RunFolder:
@@ -52,15 +54,15 @@ class RunFolder:
         return student_config(self.cfg)
 
     @property
-    def teacher(self) -> dict | None:
-        """``config`` and ``checkpoint`` of the teacher, as in the config; None without one."""
-        return (self.cfg.model.get('teacher') or None) if self.distilled else None
+    def teachers(self) -> dict[str, Any]:
+        """Settings of each teacher by its name, as in the config; the name of one alone is ``''``."""
+        return named_teachers(self.cfg.model) if self.distilled else {}
 
     @property
-    def teacher_files(self) -> tuple[str, str] | None:
-        """Of a teacher that was trained: what tells one from another."""
-        return (str(self.teacher['config']), str(self.teacher['checkpoint'])) if self.teacher and self.teacher.get(
-            'checkpoint') else None
+    def teacher_files(self) -> dict[tuple[str, str], str]:
+        """Config and checkpoint of each teacher that was trained, which tell one from another, and its name."""
+        return {(str(teacher['config']), str(teacher['checkpoint'])): name for name, teacher in self.teachers.items()
+                if teacher.get('checkpoint')}
 
     @property
     def preflight(self) -> Report | None:

@@ -1,7 +1,7 @@
 """The config of a run in short."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from .run_folder import RunFolder
 
 def settings(run: RunFolder) -> dict[str, str]:
     """What was trained, on what, for how long: a line each."""
-    cfg, teacher = run.cfg, run.teacher or {}
+    cfg = run.cfg
     methods = (cfg.model.get('methods') or {}) if run.distilled else {}
     return {
         'student': detector(run.student.model),
-        'teacher': f'{_file(teacher.get("config"))}; {_file(teacher.get("checkpoint"))}' if teacher else 'none',
-        'teacher\'s options': _options(teacher, ('config', 'checkpoint')),
+        'teacher': _of_each(run.teachers, lambda teacher: f'{_file(teacher.get("config"))}; '
+                                                          f'{_file(teacher.get("checkpoint"))}') or 'none',
+        'teacher\'s options': _of_each(run.teachers, lambda teacher: _options(teacher, ('config', 'checkpoint'))),
         'methods': '\n'.join(_method(name, method) for name, method in methods.items()) or 'none, trained plainly',
         'schedule': _schedule(cfg),
         'optimizer': _optimizer(cfg),
@@ -44,6 +45,12 @@ def detector(model: ConfigDict) -> str:
     neck = model.get('neck')
     necks = neck if isinstance(neck, (list, tuple)) else [neck] if neck else []
     return ', '.join([_kind(model), *([_kind(backbone) + depth] if backbone else []), *map(_kind, necks)])
+
+
+def _of_each(teachers: Mapping[str, Any], text: Callable[[Any], str]) -> str:
+    """A line a teacher, its name in front where it has one; those that have nothing to say are left out."""
+    said = {name: text(teacher) for name, teacher in teachers.items()}
+    return '\n'.join((f'{name}: ' if name else '') + line for name, line in said.items() if line)
 
 
 def _method(name: str, config: Mapping[str, Any]) -> str:

@@ -12,8 +12,10 @@ def accuracy(mean, classes=None, pictures=None):
 
 
 def column(name, mark, mean=None, logged=None, teacher=None, classes=None):
-    run = SimpleNamespace(teacher_files=teacher, validated=lambda: {} if logged is None else dict(mAP=logged))
+    run = SimpleNamespace(teacher_files=teacher if isinstance(teacher, list) else [teacher] if teacher else [],
+                          validated=lambda: {} if logged is None else dict(mAP=logged))
     return SimpleNamespace(name=name, mark=mark, teaches=mark == 'teacher', run=run,
+                           taught=lambda other: mark == 'teacher' and teacher in other.teacher_files,
                            accuracy=None if mean is None else accuracy(mean, classes))
 
 
@@ -43,6 +45,15 @@ def test_changes_are_over_the_classes_that_both_have():
     assert verdict(row, teacher) == 'own reaches 20.0 mAP, 25.0 points less than t on the 2 classes that both have.'
     other = column('t', 'teacher', 5.0, teacher=files, classes=dict(e=5.0))
     assert glance([other, own], other)[1].change is None
+
+
+def test_share_of_the_gap_to_the_best_of_several_teachers():
+    one, two = ('a.py', '1.pth'), ('b.py', '2.pth')
+    base = column('plain', 'baseline', 20.0)
+    rows = glance([column('t1', 'teacher', 25.0, teacher=one), column('t2', 'teacher', 40.0, teacher=two), base,
+                   column('a', 'run0', 35.0, teacher=[one, two])], base)
+    assert rows[3].closed == 0.75
+    assert verdict(rows[3], base).endswith('closes 75% of the gap to its best teacher.')
 
 
 def test_what_was_not_measured_is_as_the_log_has_it():

@@ -3,6 +3,7 @@ import copy
 
 from mmengine.config import ConfigDict
 
+from kddet.report.detectors import line_up
 from kddet.report.run_folder import RunFolder
 from kddet.report.settings import detector, settings
 
@@ -29,6 +30,26 @@ def test_weights_and_options_that_are_given(work_dirs):
     assert found['methods'] == 'hint: HintLearning(loss_weight=0.25, adapter=None)'
     assert found["teacher's options"] == 'input_scale=2.0' and found['seed'] == '3'
     assert found['optimizer'] == 'SGD(lr=0.1), mixed precision' and found['schedule'].startswith('90000 iterations')
+
+
+def test_of_several_teachers(work_dirs):
+    run = RunFolder(work_dirs[1])
+    run.cfg = copy.deepcopy(run.cfg)
+    one = run.cfg.model.pop('teacher')
+    run.cfg.model.teachers = dict(a=one, b=dict(one, checkpoint='/x/other.pth', input_scale=2.0))
+    run.cfg.model.methods.hint.teacher = 'b'
+    found = settings(run)
+    assert found['teacher'] == 'a: teacher.py; teacher.pth\nb: teacher.py; other.pth'
+    assert found["teacher's options"] == 'b: input_scale=2.0'
+    assert found['methods'] == 'hint: HintLearning(loss_weight=0.5, teacher=b)'
+    notes = []
+    teachers = [column for column in line_up([run], None, notes) if column.teaches]
+    assert [(column.name, column.taught_as) for column in teachers] == [('teacher a', 'a'), ('teacher b', 'b')]
+    assert all(column.taught(run) for column in teachers) and not notes
+    twin = RunFolder(work_dirs[1], 'twin')
+    assert [column.taught(twin) for column in teachers] == [True, False]
+    names = [column.name for column in line_up([twin, run], None, notes) if column.teaches]
+    assert names == ['teacher of twin', f'teacher b of {run.name}']
 
 
 def test_of_a_plain_run(work_dirs):
