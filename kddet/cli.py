@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +16,7 @@ from mmengine.config import Config, DictAction
 
 from kddet.explain import explain
 from kddet.options import near
+from kddet.teacher_settings import NAME
 
 
 class Parser(argparse.ArgumentParser):
@@ -99,10 +100,41 @@ def share(text: str) -> float:
     return value
 
 
+def spread(arguments: Sequence[str], *flags: str) -> list[str]:
+    """``FLAG a=FILE b=FILE`` as ``FLAG a=FILE FLAG b=FILE``, so that a file which follows is not taken for one more."""
+    found: list[str] = []
+    for argument in arguments:
+        if len(found) > 1 and found[-2] in flags and _has_name(found[-1]) and _has_name(argument):
+            found.append(found[-2])
+        found.append(argument)
+    return found
+
+
+def named_files(given: Sequence[str] | None, flag: str) -> str | dict[str, str] | None:
+    """What a flag that is given once or more often says: a file, or files by their names.
+
+    Args:
+        given: ``['FILE']`` or ``['name=FILE', ...]``; what is there as a file is one, whatever its name.
+        flag: for messages.
+
+    Raises:
+        ValueError: several files of which some have no name, or the same.
+    """
+    if not given or len(given) == 1 and not _has_name(given[0]):
+        return given[0] if given else None
+    if plain := [text for text in given if not _has_name(text)]:
+        raise ValueError(f'{flag} is given {" ".join(given)}: among several, {plain[0]!r} needs a name, as in {flag} '
+                         f'name={plain[0]}')
+    files = dict(text.split('=', 1) for text in given)
+    if len(files) < len(given):
+        raise ValueError(f'{flag} is given {" ".join(given)}: every name once')
+    return files
+
+
 def work_dir_of(args: argparse.Namespace, cfg: Config) -> str:
     """The command line first, then the config, then the name of the config file, and of methods on the command line."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    methods = '+'.join(getattr(args, 'method', None) or ())
+    methods = '+'.join(method.partition('=')[0] for method in getattr(args, 'method', None) or ())
     if args.work_dir:
         return args.work_dir
     if own := cfg.get('work_dir'):  # the plain detector's; a run of methods has one beside it
@@ -141,6 +173,12 @@ def quiet() -> None:
     for category in (DeprecationWarning, FutureWarning, PendingDeprecationWarning):
         warnings.filterwarnings('ignore', category=category)
     warnings.filterwarnings('ignore', message='.*(torch.jit|meshgrid|checkpoint|pkg_resources).*')
+
+
+def _has_name(text: str) -> bool:
+    """Whether it is ``name=FILE``, and not a file with such a name, or an address."""
+    name, sign, _ = text.partition('=')
+    return bool(sign and NAME.fullmatch(name)) and not os.path.exists(text)
 
 
 def _device(text: str) -> str:

@@ -12,30 +12,34 @@ from mmengine.config import Config, ConfigDict
 from kddet.config import is_distillation, type_name
 from kddet.methods import NAMES
 from kddet.optim import student_constructor
+from kddet.options import near
 from kddet.registry import MODELS
+from kddet.teacher_settings import KEY, NAME
 
 WATCH = 'kddet.TermWatchHook'
 DIAGNOSTICS = 'kddet.MethodDiagnosticsHook'
 
 
-def distillation_config(student: Config, *, teacher: dict | None, methods: dict) -> Config:
+def distillation_config(student: Config, *, teacher: dict | None = None, methods: dict,
+                        teachers: dict | None = None) -> Config:
     """The student's own config with a Distiller around its model.
 
     Args:
         student: config of a plain MMDet detector, left as it is.
         teacher: keyword arguments of :class:`kddet.FrozenTeacher`.
         methods: ``{name: config of a DistillMethod}``.
+        teachers: several, by their names.
     """
     cfg = student.copy()
     model = dict(type='kddet.Distiller', student=student.model, methods=methods)
-    if teacher:
-        model['teacher'] = teacher
+    model.update({key: value for key, value in dict(teacher=teacher, teachers=teachers).items() if value})
     cfg.model = ConfigDict(model)
     return cfg
 
 
 def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, Any] | None = None,
-            teacher: str | None = None, teacher_checkpoint: str | None = None, class_map: Any = None) -> Config:
+            teacher: str | Mapping[str, str] | None = None,
+            teacher_checkpoint: str | Mapping[str, str] | None = None, class_map: Any = None) -> Config:
     """A user's own config as a distillation config, by the names of methods.
 
     Data, schedule, hooks and everything else stay what they are. The optimizer's groups of parameters are those of the
@@ -44,11 +48,12 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
 
     Args:
         student: config of a plain MMDet detector, left as it is.
-        methods: keys of :data:`kddet.methods.NAMES`.
+        methods: keys of :data:`kddet.methods.NAMES`, or ``'name=key'`` for one by another name.
         options: of the methods: ``{'fgfi.loss_weight': 0.02}``.
-        teacher: config of the teacher, a path or ``package::path``.
-        teacher_checkpoint: path or URL of its weights.
-        class_map: of the teacher, where it has other classes: ``'auto'`` goes by their names.
+        teacher: config of the teacher, a path or ``package::path``; or of several, by their names, where each method
+            says in its options which it reads: ``{'fgfi.teacher': 'name'}``.
+        teacher_checkpoint: path or URL of its weights; of several by the same names.
+        class_map: of the teachers, where they have other classes: ``'auto'`` goes by their names.
 
     Raises:
         ValueError: a method or an option that is not there, or a teacher that is missing.
@@ -56,16 +61,22 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
     if is_distillation(student):
         raise ValueError('the config is a distillation config already; methods are added to the config of a plain '
                          'detector')
-    for name in methods:
-        _check_known(name, NAMES, 'method')
-    chosen = {name: dict(type=NAMES[name]) for name in methods}
+    keys = {name: key or name for name, _, key in (method.partition('=') for method in methods)}
+    for name, key in keys.items():
+        _check_known(key, NAMES, 'method')
+        if not NAME.fullmatch(name):
+            raise ValueError(f'a method is called {name!r}; names begin with a letter and have letters, digits, _ and '
+                             '- in them')
+    chosen = {name: dict(type=NAMES[key]) for name, key in keys.items()}
     if len(chosen) < len(methods) or not chosen:
-        raise ValueError(f'methods {", ".join(methods) or "none"}: give one or more, each once')
-    kinds = {name: MODELS.get(NAMES[name]) for name in chosen}
+        raise ValueError(f'methods {", ".join(methods) or "none"}: give one or more, each once; the same for two '
+                         'teachers by two names, first=hint,second=hint')
+    kinds = {name: MODELS.get(own['type']) for name, own in chosen.items()}
     for key in options or {}:
         name, _, option = key.partition('.')
         _check_known(name, chosen, 'method')
-        _check_known(option.partition('.')[0], signature(kinds[name]).parameters, f'option of {name}')
+        if option != KEY:
+            _check_known(option.partition('.')[0], signature(kinds[name]).parameters, f'option of {name}')
     reads_teacher = [name for name, kind in kinds.items() if kind.needs_teacher is not False]
     if reads_teacher and not (teacher and teacher_checkpoint):
         missing = ' and '.join(what for what, given in (('config', teacher), ('checkpoint', teacher_checkpoint))
@@ -75,10 +86,8 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
                          'FILE')
     merged = Config(dict(methods=chosen))
     merged.merge_from_dict({f'methods.{key}': os.path.abspath(value) if isinstance(value, str) and os.path.isfile(value)
-                            else value for key, value in (options or {}).items()})
-    cfg = distillation_config(student, methods=merged.methods, teacher=dict(
-        config=_absolute(teacher), checkpoint=_absolute(teacher_checkpoint),
-        **(dict(class_map=class_map) if class_map else {})) if teacher else None)
+                            and not key.endswith(f'.{KEY}') else value for key, value in (options or {}).items()})
+    cfg = distillation_config(student, methods=merged.methods, **_teachers(teacher, teacher_checkpoint, class_map))
     if not cfg.get('optim_wrapper'):
         raise ValueError('the config has no optim_wrapper, it is not one to train with')
     cfg.optim_wrapper = student_constructor(cfg.optim_wrapper)
@@ -111,11 +120,35 @@ def diagnose_methods(cfg: Config, interval: int) -> None:
                                                                            interval=interval)]
 
 
+def _teachers(config: Any, checkpoint: Any, class_map: Any) -> dict[str, Any]:
+    """``teacher`` or ``teachers`` of a Distiller.
+
+    Raises:
+        ValueError: configs and checkpoints do not go together.
+    """
+    if not isinstance(config, Mapping) and not isinstance(checkpoint, Mapping):
+        return dict(teacher=_teacher(config, checkpoint, class_map) if config else None)
+    if not isinstance(config, Mapping) or not isinstance(checkpoint, Mapping):
+        named, other = ('--teacher', '--teacher-checkpoint')[::1 if isinstance(config, Mapping) else -1]
+        raise ValueError(f'{named} has names for its files and {other} has none: several teachers are given as '
+                         '--teacher a=CONFIG b=CONFIG --teacher-checkpoint a=FILE b=FILE')
+    for own, others, flag in ((checkpoint, config, '--teacher'), (config, checkpoint, '--teacher-checkpoint')):
+        if missing := [name for name in own if name not in others]:
+            raise ValueError(f'teacher {missing[0]!r} has no {flag}{near(missing[0], others)}; there are '
+                             f'{", ".join(others)}: give it one, {flag} {missing[0]}=FILE')
+    return dict(teachers={name: _teacher(file, checkpoint[name], class_map) for name, file in config.items()})
+
+
+def _teacher(config: str, checkpoint: str | None, class_map: Any) -> dict[str, Any]:
+    return dict(config=_absolute(config), checkpoint=_absolute(checkpoint),
+                **(dict(class_map=class_map) if class_map else {}))
+
+
 def _check_known(name: str, names: Iterable[str], what: str) -> None:
     names = list(names)
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        raise ValueError(f'unknown {what} {name!r}' + (f', did you mean {near[0]!r}?' if near else ';')
+        found = difflib.get_close_matches(name, names, n=1)
+        raise ValueError(f'unknown {what} {name!r}' + (f', did you mean {found[0]!r}?' if found else ';')
                          + f' there are {", ".join(names)}')
 
 

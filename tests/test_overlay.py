@@ -13,6 +13,7 @@ from kddet.methods import NAMES
 from kddet.optim import StudentOptimWrapperConstructor
 from kddet.overlay import DIAGNOSTICS, diagnose_methods, overlay, watch_terms
 
+SEVERAL = dict(teacher=dict(a='a.py', b='b.py'), teacher_checkpoint=dict(a='a.pth', b='b.pth'))
 TEACHER = dict(teacher='t.py', teacher_checkpoint='t.pth')
 
 
@@ -85,6 +86,18 @@ def test_teachers_from_elsewhere_stay_where_they_are(plain_config):
     assert 'teacher' not in overlay(plain_config, methods=['labelenc'], options={'labelenc.step1': 's.pth'}).model
 
 
+def test_several_teachers_and_which_method_reads_which(plain_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a').touch()  # a name is a name, whatever lies there
+    cfg = overlay(plain_config, methods=['hint', 'far=hint'], options={'hint.teacher': 'a', 'far.teacher': 'b'},
+                  class_map='auto', **SEVERAL)
+    assert 'teacher' not in cfg.model and cfg.model.teachers == {name: dict(
+        config=str(tmp_path / f'{name}.py'), checkpoint=str(tmp_path / f'{name}.pth'), class_map='auto')
+        for name in 'ab'}
+    assert cfg.model.methods == {name: dict(type='kddet.HintLearning', teacher=teacher)
+                                 for name, teacher in (('hint', 'a'), ('far', 'b'))}
+
+
 @pytest.mark.parametrize('name', NAMES)
 def test_names_are_of_methods(name):
     from kddet import MODELS as OWN
@@ -96,6 +109,17 @@ def test_names_are_of_methods(name):
     (dict(methods=['fgfl'], **TEACHER), "unknown method 'fgfl', did you mean 'fgfi'. there are hint, "),
     (dict(methods=['fgfi', 'fgfi'], **TEACHER), 'methods fgfi, fgfi: give one or more, each once'),
     (dict(methods=[]), 'methods none'),
+    (dict(methods=['a=hint', 'a=adl'], **TEACHER), 'give one or more, each once; the same for two teachers by two'),
+    (dict(methods=['a.b=hint'], **TEACHER), "a method is called 'a.b'; names begin with a letter"),
+    (dict(methods=['a=hind'], **TEACHER), "unknown method 'hind', did you mean 'hint'"),
+    (dict(methods=['hint'], teacher=dict(a='a.py'), teacher_checkpoint='a.pth'),
+     '^--teacher has names for its files and --teacher-checkpoint has none'),
+    (dict(methods=['hint'], teacher='a.py', teacher_checkpoint=dict(a='a.pth')),
+     '^--teacher-checkpoint has names for its files and --teacher has none'),
+    (dict(methods=['hint'], teacher=dict(r101='a.py'), teacher_checkpoint=dict(r110='a.pth')),
+     "'r110' has no --teacher .did you mean 'r101'.*there are r101: give it one, --teacher r110=FILE"),
+    (dict(methods=['hint'], teacher=dict(a='a.py', b='b.py'), teacher_checkpoint=dict(a='a.pth')),
+     "'b' has no --teacher-checkpoint; there are a: give it one, --teacher-checkpoint b=FILE"),
     (dict(methods=['fgfi'], options={'fgfi.los_weight': 1}, **TEACHER),
      "unknown option of fgfi 'los_weight', did you mean 'loss_weight'"),
     (dict(methods=['fgfi'], options={'adl.beta': 1}, **TEACHER), "unknown method 'adl'; there are fgfi"),
@@ -173,6 +197,7 @@ def test_work_dirs_of_methods_lie_beside_the_plain_ones():
         return work_dir_of(SimpleNamespace(method=method, work_dir=work_dir, config='a/b.py', local_rank=0),
                            dict(work_dir=own) if own else {})
     assert at() == 'work_dirs/b' and at(['hint', 'adl']) == 'work_dirs/hint+adl_b'
+    assert at(['a=hint', 'b=hint']) == 'work_dirs/a+b_b'
     assert at(own='x/y/') == 'x/y/' and at(['hint'], own='x/y/') == 'x/y_hint' and at(['hint'], 'w', 'x') == 'w'
 
 

@@ -1,5 +1,6 @@
 """Train a detector, plain or distilled, with the flags of MMDet's own tools/train.py."""
 import argparse
+import sys
 import tempfile
 
 import torch
@@ -21,9 +22,11 @@ from kddet.cli import (
     check_file,
     check_folder,
     main_guard,
+    named_files,
     natural,
     positive,
     share,
+    spread,
     work_dir_of,
 )
 from kddet.config import check_parts, is_distillation, load_config, write_config
@@ -44,9 +47,11 @@ def parse_args() -> argparse.Namespace:
     parser = Parser(description=__doc__)
     parser.add_argument('config', help='a distillation config, or any MMDet config')
     parser.add_argument('--method', type=lambda text: text.split(','), metavar='NAME[,NAME...]',
-                        help=f'distil the detector of a plain config: {", ".join(NAMES)}')
-    parser.add_argument('--teacher', metavar='CONFIG', help='config of the teacher of --method')
-    parser.add_argument('--teacher-checkpoint', metavar='FILE', help='its weights, a path or an URL')
+                        help=f'distil the detector of a plain config: {", ".join(NAMES)}; by another name: mine=hint')
+    parser.add_argument('--teacher', action='append', metavar='CONFIG', help='config of the teacher of --method; of '
+                        'several: a=CONFIG b=CONFIG, and which method reads which: --method-options hint.teacher=a')
+    parser.add_argument('--teacher-checkpoint', action='append', metavar='FILE', help='its weights, a path or an URL; '
+                        'of several: a=FILE b=FILE')
     parser.add_argument('--class-map', choices=['auto'], help='for a teacher of other classes: compare those that both '
                         'have by name, and leave the others out')
     parser.add_argument('--method-options', nargs='+', action=Settings, default={},
@@ -65,7 +70,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--resume', nargs='?', const='auto',
                         help='resume from a checkpoint; without a path, from the latest one in the work dir if any')
     add_host_arguments(parser)
-    return parser.parse_args()
+    return parser.parse_args(spread(sys.argv[1:], '--teacher', '--teacher-checkpoint'))
 
 
 def training_config(args: argparse.Namespace) -> Config:
@@ -76,8 +81,9 @@ def training_config(args: argparse.Namespace) -> Config:
     check_parts(cfg, 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
     check_optimizer(cfg)
     if args.method:
-        cfg = overlay(cfg, methods=args.method, options=args.method_options, teacher=args.teacher,
-                      teacher_checkpoint=args.teacher_checkpoint, class_map=args.class_map)
+        cfg = overlay(cfg, methods=args.method, options=args.method_options, class_map=args.class_map,
+                      teacher=named_files(args.teacher, '--teacher'),
+                      teacher_checkpoint=named_files(args.teacher_checkpoint, '--teacher-checkpoint'))
     elif given := [name for name in OVERLAY if getattr(args, name)]:
         raise ValueError(f'--{given[0].replace("_", "-")} is given without --method, which says how to distil; there '
                          f'are {", ".join(NAMES)}')
@@ -106,7 +112,7 @@ def training_config(args: argparse.Namespace) -> Config:
     elif cfg.get('resume') and (latest := find_latest_checkpoint(cfg.work_dir)):
         check_checkpoint(latest)
     if is_distillation(cfg):
-        check_methods(cfg.model.get('teacher'), cfg.model.get('methods'))
+        check_methods(cfg.model.get('teacher'), cfg.model.get('methods'), cfg.model.get('teachers'))
     check_data_files(cfg, 'train', 'val')
     if line := resolve_class_map(cfg):
         print(line)
