@@ -95,7 +95,8 @@ def folder(plain_config, teacher_files, tmp_path_factory):
     cfg = copy.deepcopy(plain_config)
     cfg.merge_from_dict({'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
     cfg.dump(folder / 'my_student.py')
-    for file, name in zip(teacher_files, ('my_teacher.py', 'my_teacher.pth')):
+    for file, name in zip(2 * teacher_files, ('my_teacher.py', 'my_teacher.pth', 'my_other_teacher.py',
+                                              'my_other_teacher.pth')):
         (folder / name).symlink_to(file)
     blocks = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.S)
     own = [block for block in blocks if 'student=_base_.model' in block or block.startswith('custom_hooks')]
