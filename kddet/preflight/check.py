@@ -65,7 +65,7 @@ def _teacher(cfg: Any, model: Distiller, name: str, images: int, least: float, c
 
 
 def _title(model: Any) -> str:
-    teachers = [_named(teacher.detector) + (f' as {name}' if name else '')
+    teachers = [f'{name}, {_named(teacher.detector)},' if name else _named(teacher.detector)
                 for name, teacher in getattr(model, 'teachers', {}).items()]
     source = f' from {" and ".join(teachers)}' if teachers else ''
     return f'{_named(model.student)} learns{source} by {", ".join(model.methods)}'

@@ -74,7 +74,7 @@ def test_two_teachers_have_lines_of_their_own(plain_config, teacher_files, tmp_p
         assert any(line[0] == topic and line[1].startswith(beginning) for line in found), (topic, beginning, found)
     heads = {text[0]: text.rpartition('; ')[2] for topic, text in found if topic == 'heads'}
     assert heads == dict(a='read by no method', b='read by adl')
-    assert ' as a and RetinaNet (' in report.title and report.title.endswith(' as b by adl, hint')
+    assert ' learns from a, RetinaNet (' in report.title and report.title.endswith(' parameters), by adl, hint')
     assert [line.text[0] for line in report.stops] == ['a']
 
 
