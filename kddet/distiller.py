@@ -57,7 +57,7 @@ class Distiller(StudentWrapper):
         super().__init__(student, data_preprocessor)
         with random_state_kept():
             self._teachers = build_teachers(settings, methods or {})
-            self._taught_by = {name: teacher_of(cfg) for name, cfg in (methods or {}).items()}
+            self.taught_by = {name: teacher_of(cfg) for name, cfg in (methods or {}).items()}  # names in `teachers`
             # in the order of their names, in which MMEngine writes configs: a config read again trains the same
             self.methods = ModuleDict({name: MODELS.build(method_options(cfg))
                                        for name, cfg in sorted((methods or {}).items())})
@@ -95,7 +95,7 @@ class Distiller(StudentWrapper):
         Args:
             method: its name.
         """
-        return self.teachers.get(self._taught_by[method])
+        return self.teachers.get(self.taught_by[method])
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list) -> dict:
         """The student's own losses and ``loss_<name>`` of each method, weighted.
@@ -119,7 +119,7 @@ class Distiller(StudentWrapper):
                         for key, factor in method.student_factors(method.weight).items()})
         for name, method in self.methods.items():
             if name in active:
-                terms = method(student_records, read.get(self._taught_by[name], NOTHING), batch_data_samples)
+                terms = method(student_records, read.get(self.taught_by[name], NOTHING), batch_data_samples)
                 self._check_gradient(name, terms)
                 _add(losses, name, _named(name, terms, method.weight))
             elif (zero := method.untouched()) is not None:
@@ -176,7 +176,7 @@ class Distiller(StudentWrapper):
         read = {name: own.probe(self.student, self.methods) for name, own in self._teachers.items()}
         scaled: dict[str, str] = {}
         for name, method in self.methods.items():
-            method.build(student, read.get(self._taught_by[name], NOTHING))
+            method.build(student, read.get(self.taught_by[name], NOTHING))
             if not method.loss_weight:  # never on: no part in the optimizer, in DDP, or in the norm of the gradients
                 method.requires_grad_(False)
             for key in (key for key, factor in method.student_factors(method.weight).items() if factor != 1):

@@ -9,7 +9,7 @@ from mmengine.model import is_model_wrapper
 from kddet.distiller import Distiller
 from kddet.student_wrapper import random_state_kept
 from kddet.teacher_accuracy import CACHE
-from kddet.teacher_settings import named_teachers
+from kddet.teacher_settings import ONE, named_teachers
 
 from .accuracy import accuracy_line
 from .cache import cache_lines
@@ -37,7 +37,8 @@ def preflight(runner: Any, *, images: int = 50, min_teacher_map: float = 0.01, c
         return Report('', [Line('model', NOTE, 'not built before the training begins, nothing is reported')])
     with random_state_kept():
         lines = [*_teachers(runner.cfg, model, images, min_teacher_map, cache),
-                 *(method_line(name, method, model.student) for name, method in model.methods.items()),
+                 *(method_line(name, method, model.student, getattr(model, 'taught_by', {}).get(name, ONE))
+                   for name, method in model.methods.items()),
                  *cache_lines(runner, model), *label_lines(runner.train_loop.dataloader.dataset),
                  batch_line(runner.cfg)]
     reports = [Report(_title(model), lines)]

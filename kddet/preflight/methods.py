@@ -16,13 +16,18 @@ from .report import NOTE, OK, Line
 HEADS = 'bbox_head', 'rpn_head', 'roi_head'
 
 
-def method_line(name: str, method: Any, student: nn.Module) -> Line:
-    """One method: its weight, what it trains, what it compares."""
+def method_line(name: str, method: Any, student: nn.Module, teacher: str = ONE) -> Line:
+    """One method: its weight, what it trains, what it compares.
+
+    Args:
+        teacher: the name of the one that it reads, where there are several.
+    """
     added = sum(parameter.numel() for parameter in method.parameters() if parameter.requires_grad)
     share = added / sum(parameter.numel() for parameter in student.parameters())
     trains = f'trains {added:,} parameters, {share:.1%} of the student\'s, left out of exports' if added else \
         'trains nothing of its own'
-    text = f'{type(method).__name__}, weight {method.loss_weight:g}, {trains}'
+    source = f' from {teacher}' if teacher else ''
+    text = f'{type(method).__name__}{source}, weight {method.loss_weight:g}, {trains}'
     if not isinstance(method, DistillMethod):
         return Line(name, OK, text)
     details = list(method.compared) or [_read(method)]

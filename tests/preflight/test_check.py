@@ -70,7 +70,8 @@ def test_two_teachers_have_lines_of_their_own(plain_config, teacher_files, tmp_p
             ('input', 'a: normalised alike'), ('heads', 'a: student RetinaNet (RetinaHead), teacher'),
             ('teacher', 'b: no checkpoint'), ('accuracy', 'b: not measured: its weights are random'),
             ('classes', "b: 2 of the student's 10 meet one"), ('size', 'b: the teacher sees the batch at 2 times'),
-            ('heads', 'b: student RetinaNet')):
+            ('heads', 'b: student RetinaNet'), ('adl', 'AdaptiveDistillation from b, weight 0'),
+            ('hint', 'HintLearning from a, weight 0.5')):
         assert any(line[0] == topic and line[1].startswith(beginning) for line in found), (topic, beginning, found)
     heads = {text[0]: text.rpartition('; ')[2] for topic, text in found if topic == 'heads'}
     assert heads == dict(a='read by no method', b='read by adl')
