@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kddet.forward import forward_to
 from kddet.recorder import Recorder
 from kddet.rois import roi_taps
-from kddet.teacher import forward_to
 
 
 def feature_methods(methods: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from kddet.checkpoint import first_line
+from kddet.forward import forward_to
 from kddet.levels import PROBE_SIZE
 from kddet.recorder import Recorder, Records
 from kddet.rois import forward_rois, roi_taps, whole_images
-from kddet.teacher import forward_to
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ HEADS = {  # which element of a head's output; None for all
     'cls': ('bbox_head', 0), 'reg': ('bbox_head', 1), 'rpn': ('rpn_head', None), 'rpn.cls': ('rpn_head', 0),
     'rpn.reg': ('rpn_head', 1), 'roi': ('roi_head.bbox_head', None), 'roi.cls': ('roi_head.bbox_head', 0),
     'roi.reg': ('roi_head.bbox_head', 1)}
+DENSE_HEADS = 'rpn_head', 'bbox_head'
 LEVEL = re.compile(r'(?:(backbone)\.C|(neck)\.P)([1-8])')
 
 

@@ -7,9 +7,9 @@ from mmengine.config import Config
 from torch import Tensor
 
 from kddet.config import data_sources
+from kddet.forward import forward_to
 from kddet.recorder import Recorder, Records
 from kddet.rois import roi_taps
-from kddet.teacher import forward_to
 
 USE_HARD_LOSS = 'use_hard_loss'  # meta information of a data sample; images without it are labelled
 

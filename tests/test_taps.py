@@ -3,9 +3,9 @@ import torch
 from mmengine.registry import MODELS
 
 from kddet import Distiller, Recorder
+from kddet.forward import forward_to
 from kddet.inspection import pairing, tappable
 from kddet.taps import Tap, level_names, parse_tap
-from kddet.teacher import forward_to
 from kddet.testing import tiny_detector, training_step
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from kddet.base_teacher import Teacher
 from kddet.recorder import Records
-from kddet.teacher import FrozenTeacher
 
 from .budget import Budget
 from .flips import flipped, others
@@ -72,7 +72,7 @@ class TeacherCache:
     def __deepcopy__(self, memo: dict) -> TeacherCache:
         return self
 
-    def bind(self, teacher: FrozenTeacher, taps: Iterable[str], name: str, options: dict) -> None:
+    def bind(self, teacher: Teacher, taps: Iterable[str], name: str, options: dict) -> None:
         """Say whose outputs are kept.
 
         Args:

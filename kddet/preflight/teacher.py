@@ -6,16 +6,17 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from kddet.base_teacher import Teacher
 from kddet.classes import Classes, config_classes, teacher_classes
 from kddet.config import data_sources, load_config, student_config
-from kddet.teacher import FrozenTeacher, pixel_statistics
+from kddet.pixels import pixel_statistics
 
 from .report import NOTE, OK, Line
 
 MOST = 12  # names of classes on a line
 
 
-def weights_line(teacher: FrozenTeacher) -> Line:
+def weights_line(teacher: Teacher) -> Line:
     """Which tensors of the teacher the checkpoint has."""
     if teacher.coverage is None:
         return Line('teacher', NOTE, 'no checkpoint, its weights are random',
@@ -48,7 +49,7 @@ def classes_line(cfg: Config, settings: Any, compared: bool) -> Line:
                 "teacher=dict(class_map='auto'), --class-map auto" if compared else '', lists)
 
 
-def input_lines(cfg: Config, settings: Any, student: nn.Module, teacher: FrozenTeacher) -> list[Line]:
+def input_lines(cfg: Config, settings: Any, student: nn.Module, teacher: Teacher) -> list[Line]:
     """What the teacher sees: pixels, padding, size.
 
     Args:
