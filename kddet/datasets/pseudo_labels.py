@@ -13,6 +13,7 @@ from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader, Dataset
 
+SOURCES = {'checkpoint_sha256', 'boxes_sha256'}  # what a json of pseudo labels says that its boxes are from
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
@@ -35,7 +36,7 @@ def pictures_of(images: str | Path | None, annotations: str | Path | None) -> tu
                        if path.suffix.lower() in SUFFIXES)
         found: list[dict] = [dict(id=index, file_name=name) for index, name in enumerate(names, 1)]
     else:
-        found = [dict(id=entry['id'], file_name=entry['file_name']) for entry in _coco(annotations)['images']]
+        found = [dict(id=entry['id'], file_name=entry['file_name']) for entry in read_coco(annotations)['images']]
         missing = [entry['file_name'] for entry in found if not (folder / entry['file_name']).is_file()]
         if missing:
             raise FileNotFoundError(f'{len(missing)} of {len(found)} images of {annotations} are not in '
@@ -47,7 +48,8 @@ def pictures_of(images: str | Path | None, annotations: str | Path | None) -> tu
 
 def category_ids(classes: Sequence[str], annotations: str | Path | None) -> list[int]:
     """The id of each class: that of the json's category of the same name, or 1, 2, ..."""
-    known = {entry['name']: entry['id'] for entry in _coco(annotations).get('categories', [])} if annotations else {}
+    categories = read_coco(annotations).get('categories', []) if annotations else []
+    known = {entry['name']: entry['id'] for entry in categories}
     missing = [name for name in classes if name not in known] if known else []
     if missing:
         raise ValueError(f"the detector's classes {', '.join(missing)} are not among the categories of {annotations} "
@@ -181,7 +183,7 @@ class _Pictures(Dataset):
                              'kept, run again without it') from error
 
 
-def _coco(path: str | Path | None) -> dict:
+def read_coco(path: str | Path | None) -> dict:
     path = Path(str(path))
     if not path.is_file():
         raise FileNotFoundError(f'annotations {str(path)!r} do not exist')
@@ -200,9 +202,9 @@ def check_pseudo_labels(path: str | Path, classes: Sequence[str]) -> None:
     Raises:
         FileNotFoundError, ValueError: it was not.
     """
-    content = _coco(path)
+    content = read_coco(path)
     scoreless = sum('score' not in box for box in content.get('annotations', ()))
-    if 'checkpoint_sha256' not in (content.get('info') or {}) or scoreless:
+    if not SOURCES.intersection(content.get('info') or {}) or scoreless:
         what = f'{scoreless} of its boxes have no score' if scoreless else 'it names no checkpoint'
         raise ValueError(f'{path} does not hold pseudo labels ({what}), and ground truth of unlabelled pictures is not '
                          'used; write them with tools/pseudo_label.py, or set use_hard_loss=False')
