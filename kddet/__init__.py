@@ -7,6 +7,7 @@ from .adapters import Adapter  # noqa: E402
 from .checkpoint import load_checkpoint  # noqa: E402
 from .datasets import UnlabelledDataset  # noqa: E402
 from .distiller import Distiller  # noqa: E402
+from .external_teacher import ExternalTeacher  # noqa: E402
 from .hooks import LossWeightHook, MethodDiagnosticsHook, TeacherCacheHook, TermWatchHook  # noqa: E402
 from .labelenc import LabelEncAutoencoder, LabelEncoder  # noqa: E402
 from .losses import HintLoss  # noqa: E402
@@ -27,7 +28,7 @@ from .teacher import FrozenTeacher  # noqa: E402
 
 __version__ = '0.1.0'
 __all__ = ['Adapter', 'AdaptiveDistillation', 'Chen2017', 'DATASETS', 'DistillMethod', 'Distiller',
-           'FineGrainedImitation', 'FrozenTeacher', 'HOOKS', 'HintLearning', 'HintLoss', 'LabelEnc',
+           'ExternalTeacher', 'FineGrainedImitation', 'FrozenTeacher', 'HOOKS', 'HintLearning', 'HintLoss', 'LabelEnc',
            'LabelEncAutoencoder', 'LabelEncoder', 'LossWeightHook', 'MODELS', 'MethodDiagnosticsHook', 'Recorder',
            'Records', 'TeacherBoundedRegression', 'TeacherCacheHook', 'TermWatchHook', 'UnlabelledDataset',
            'WeightedClassification', 'load_checkpoint']

@@ -15,7 +15,7 @@ from kddet.pixels import Renormalise, pad_value
 from kddet.recorder import ClassMap, Recorder, Records
 
 
-class Teacher(nn.Module):
+class BaseTeacher(nn.Module):
     """A ``detector`` in ``eval()`` with ``requires_grad=False``, whatever is called on it.
 
     It is held outside the Distiller's module tree, so it is in no optimizer, no checkpoint, no EMA copy and no DDP
@@ -44,11 +44,11 @@ class Teacher(nn.Module):
         self.requires_grad_(False)
         self.train(False)
 
-    def train(self, mode: bool = True) -> Teacher:
+    def train(self, mode: bool = True) -> BaseTeacher:
         """Stays in eval: DropPath and Dropout off too, not only BatchNorm."""
         return super().train(False)
 
-    def __deepcopy__(self, memo: dict) -> Teacher:
+    def __deepcopy__(self, memo: dict) -> BaseTeacher:
         return self
 
     def match_input(self, student_preprocessor: nn.Module) -> None:

@@ -111,7 +111,9 @@ def measured_classes(cfg: Config, name: str = ONE) -> list[tuple[int, int]] | No
 
 
 def teacher_classes(teacher: ConfigDict) -> Classes | None:
-    """The classes of a Distiller's ``teacher``: its checkpoint's, or those of its config's data."""
+    """The classes of a Distiller's ``teacher``: those it is given, its checkpoint's, or those of its config's data."""
+    if classes := _names(teacher.get('classes')):
+        return classes
     file, config = teacher.get('checkpoint'), teacher.get('config')
     trust = teacher.get('trust_checkpoint', False)
     found = checkpoint_classes(load_checkpoint(file, trust=trust, mmap=True)) if file else None
@@ -130,7 +132,8 @@ def _resolve(own: Classes | None, teacher: ConfigDict, name: str) -> str:
     other, who = teacher_classes(teacher), called(name)
     if own is None or other is None:
         raise ValueError(f'class_map={wanted!r} goes by names, and the {"student" if own is None else who} has '
-                         'no list of them in its config or checkpoint; give pairs of indices')
+                         'no list of them in its config or checkpoint; give pairs of indices, or to an external '
+                         'teacher classes=[...]')
     names = {name: name for name in own if name in other} if wanted == 'auto' else dict(wanted)
     lists = f'the student has {len(own)} ({_some(own)}), the {who} {len(other)} ({_some(other)})'
     if missing := [name for name in names if name not in own] + [name for name in names.values() if name not in other]:

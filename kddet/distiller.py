@@ -8,6 +8,7 @@ import torch
 from mmengine.model import ModuleDict
 from torch import Tensor
 
+from kddet.base_teacher import BaseTeacher
 from kddet.errors import RunFailed
 from kddet.gradients import reaches
 from kddet.methods.base import DistillMethod
@@ -17,7 +18,7 @@ from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
 from kddet.rois import extractor_taps, roi_taps
 from kddet.student_wrapper import StudentWrapper, random_state_kept
-from kddet.teacher import FrozenTeacher, without_cache
+from kddet.teacher import teacher_class, without_cache
 from kddet.teacher_settings import called, check_all_read, check_reader, check_teachers, method_options, teacher_of
 from kddet.teachers import build_cache, build_teachers, taps_of
 from kddet.unlabelled import forward_unlabelled, labelled_first
@@ -39,9 +40,9 @@ class Distiller(StudentWrapper):
 
     Args:
         student: config of any MMDet detector.
-        teacher: keyword arguments of :class:`kddet.FrozenTeacher`: ``config`` and ``checkpoint``. May be left out
-            where no method reads a teacher. ``cache``, arguments of
-            :class:`kddet.cache.teacher_cache.TeacherCache`, keeps its outputs on disk.
+        teacher: keyword arguments of :class:`kddet.FrozenTeacher`: ``config`` and ``checkpoint``; or those of another
+            kind, ``type='kddet.ExternalTeacher'``. May be left out where no method reads a teacher. ``cache``,
+            arguments of :class:`kddet.cache.teacher_cache.TeacherCache`, keeps its outputs on disk.
         methods: ``{name: config of a DistillMethod}``; the name is used in the log (``loss_<name>``). Among several
             teachers, ``teacher='name'`` in the config of a method says which it reads.
         data_preprocessor: of the student, where its config has none.
@@ -69,7 +70,7 @@ class Distiller(StudentWrapper):
         self._gradients: dict[tuple[str, str], int] = {}  # terms: iterations without a gradient, or CHECKED
 
     @property
-    def teacher(self) -> FrozenTeacher | None:
+    def teacher(self) -> BaseTeacher | None:
         """The teacher, where there is one at most.
 
         Raises:
@@ -80,7 +81,7 @@ class Distiller(StudentWrapper):
         return next(iter(self.teachers.values()), None)
 
     @property
-    def teachers(self) -> dict[str, FrozenTeacher]:
+    def teachers(self) -> dict[str, BaseTeacher]:
         """All by their names; one that was given as ``teacher`` has the name ``''``."""
         return {name: own.model for name, own in self._teachers.items()}
 
@@ -89,7 +90,7 @@ class Distiller(StudentWrapper):
         """Of those teachers that have one."""
         return {name: own.cache for name, own in self._teachers.items() if own.cache is not None}
 
-    def teacher_of(self, method: str) -> FrozenTeacher | None:
+    def teacher_of(self, method: str) -> BaseTeacher | None:
         """The teacher that a method reads.
 
         Args:
@@ -197,7 +198,8 @@ def check_methods(teacher: dict | None, methods: dict | None, teachers: dict | N
     """
     given = check_teachers(teacher, teachers)
     for name, own in given.items():
-        check_options(FrozenTeacher, without_cache(own), called(name))
+        options = {key: value for key, value in without_cache(own).items() if key != 'type'}
+        check_options(teacher_class(own), options, called(name))
         build_cache(own.get('cache'), name)
     if methods and not isinstance(methods, Mapping):
         raise ValueError(f"methods is {methods!r}, it must be methods=dict(name=dict(type='kddet...'))")

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from kddet.external.detector import ExternalDetector
 from kddet.recorder import Pyramid
 from kddet.rois import ROI_HEAD
 from kddet.taps import DENSE_HEADS, module_of
@@ -19,6 +20,9 @@ def forward_to(detector: Any, inputs: Tensor, taps: Iterable[str]) -> Pyramid | 
     """
     roots = {module_of(tap).partition('.')[0] for tap in taps}
     if not roots:
+        return None
+    if isinstance(detector, ExternalDetector):
+        detector(inputs)
         return None
     if roots == {'backbone'}:
         detector.backbone(inputs)

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from kddet.config import is_distillation, type_name
+from kddet.external.files import is_model_file
 from kddet.methods import NAMES
 from kddet.optim import student_constructor
 from kddet.options import near
@@ -50,9 +51,10 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
         student: config of a plain MMDet detector, left as it is.
         methods: keys of :data:`kddet.methods.NAMES`, or ``'name=key'`` for one by another name.
         options: of the methods: ``{'fgfi.loss_weight': 0.02}``.
-        teacher: config of the teacher, a path or ``package::path``; or of several, by their names, where each method
-            says in its options which it reads: ``{'fgfi.teacher': 'name'}``.
-        teacher_checkpoint: path or URL of its weights; of several by the same names.
+        teacher: config of the teacher, a path or ``package::path``, or a model's file, for
+            :class:`kddet.ExternalTeacher`; or of several, by their names, where each method says in its options which
+            it reads: ``{'fgfi.teacher': 'name'}``.
+        teacher_checkpoint: path or URL of its weights, which a model's file has in it; of several by the same names.
         class_map: of the teachers, where they have other classes: ``'auto'`` goes by their names.
 
     Raises:
@@ -78,12 +80,12 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
         if option != KEY:
             _check_known(option.partition('.')[0], signature(kinds[name]).parameters, f'option of {name}')
     reads_teacher = [name for name, kind in kinds.items() if kind.needs_teacher is not False]
-    if reads_teacher and not (teacher and teacher_checkpoint):
+    if reads_teacher and not (teacher and (teacher_checkpoint or _all_external(teacher))):
         missing = ' and '.join(what for what, given in (('config', teacher), ('checkpoint', teacher_checkpoint))
                                if not given)
         raise ValueError(f'method {", ".join(reads_teacher)} reads a teacher, whose {missing} '
                          f'{"are" if " and " in missing else "is"} not given: --teacher CONFIG --teacher-checkpoint '
-                         'FILE')
+                         'FILE, or --teacher MODEL.onnx')
     merged = Config(dict(methods=chosen))
     merged.merge_from_dict({f'methods.{key}': os.path.abspath(value) if isinstance(value, str) and os.path.isfile(value)
                             and not key.endswith(f'.{KEY}') else value for key, value in (options or {}).items()})
@@ -126,6 +128,8 @@ def _teachers(config: Any, checkpoint: Any, class_map: Any) -> dict[str, Any]:
     Raises:
         ValueError: configs and checkpoints do not go together.
     """
+    if isinstance(config, Mapping) and _all_external(config):
+        checkpoint = checkpoint or {}
     if not isinstance(config, Mapping) and not isinstance(checkpoint, Mapping):
         return dict(teacher=_teacher(config, checkpoint, class_map) if config else None)
     if not isinstance(config, Mapping) or not isinstance(checkpoint, Mapping):
@@ -133,15 +137,25 @@ def _teachers(config: Any, checkpoint: Any, class_map: Any) -> dict[str, Any]:
         raise ValueError(f'{named} has names for its files and {other} has none: several teachers are given as '
                          '--teacher a=CONFIG b=CONFIG --teacher-checkpoint a=FILE b=FILE')
     for own, others, flag in ((checkpoint, config, '--teacher'), (config, checkpoint, '--teacher-checkpoint')):
-        if missing := [name for name in own if name not in others]:
+        if missing := [name for name, file in own.items() if name not in others and not is_model_file(file)]:
             raise ValueError(f'teacher {missing[0]!r} has no {flag}{near(missing[0], others)}; there are '
                              f'{", ".join(others)}: give it one, {flag} {missing[0]}=FILE')
-    return dict(teachers={name: _teacher(file, checkpoint[name], class_map) for name, file in config.items()})
+    return dict(teachers={name: _teacher(file, checkpoint.get(name), class_map) for name, file in config.items()})
 
 
 def _teacher(config: str, checkpoint: str | None, class_map: Any) -> dict[str, Any]:
-    return dict(config=_absolute(config), checkpoint=_absolute(checkpoint),
-                **(dict(class_map=class_map) if class_map else {}))
+    if is_model_file(config):
+        if checkpoint:
+            raise ValueError(f'--teacher {config} has its weights in it, and --teacher-checkpoint {checkpoint} is '
+                             'given as well; leave it out')
+        files = dict(type='kddet.ExternalTeacher', model=_absolute(config))
+    else:
+        files = dict(config=_absolute(config), checkpoint=_absolute(checkpoint))
+    return dict(files, **(dict(class_map=class_map) if class_map else {}))
+
+
+def _all_external(teacher: Any) -> bool:
+    return all(map(is_model_file, teacher.values() if isinstance(teacher, Mapping) else [teacher]))
 
 
 def _check_known(name: str, names: Iterable[str], what: str) -> None:

@@ -31,11 +31,11 @@ def cut(value: Any, padded: Sequence[int], size: Sequence[int]) -> Any:
         return tuple(cut(item, padded, size) for item in value)
     if not isinstance(value, Tensor) or value.dim() != 4 or len(value) != padded[0]:
         return value
-    height, width = map(_cells, value.shape[2:], padded[2:], size)
+    height, width = map(cells_of, value.shape[2:], padded[2:], size)
     return value[:, :, :height, :width]
 
 
-def _cells(cells: int, padded: int, side: int) -> int:
+def cells_of(cells: int, padded: int, side: int) -> int:
     """How many cells ``side`` pixels have, where ``padded`` pixels have ``cells``: strides are powers of two."""
     stride = next((2**n for n in range(9) if -(-padded // 2**n) == cells), padded / cells)
     return math.ceil(side / stride)

@@ -146,7 +146,8 @@ class Recorder:
         self._handles = [module.register_forward_hook(self._hook(records, tap), with_kwargs=True)
                          for tap, module in self._modules.items()]
         if any(parse_tap(tap).level is not None for tap in self._modules):
-            self._handles.append(self._model.get_submodule('backbone').register_forward_pre_hook(self._see_size))
+            sees_images: nn.Module = getattr(self._model, 'backbone', self._model)
+            self._handles.append(sees_images.register_forward_pre_hook(self._see_size))
         return records
 
     def __exit__(self, *exception) -> None:

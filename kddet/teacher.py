@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor
 
-from kddet.base_teacher import Teacher
+from kddet.base_teacher import BaseTeacher
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
 from kddet.compiled import CompiledFeatures, check_compiled_taps
 from kddet.config import ConfigLike, build_detector, load_config, student_config, with_preprocessor
@@ -22,7 +22,7 @@ DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16)
 
 
 @MODELS.register_module()
-class FrozenTeacher(Teacher):
+class FrozenTeacher(BaseTeacher):
     """A trained detector in ``eval()`` with ``requires_grad=False``, whatever is called on it.
 
     It is held outside the Distiller's module tree, so it is in no optimizer, no checkpoint, no EMA copy and no DDP
@@ -128,12 +128,12 @@ class FrozenTeacher(Teacher):
         return inputs.contiguous(memory_format=torch.channels_last) if self.channels_last else inputs, shown
 
 
-def build_teacher(settings: Mapping[str, Any]) -> Teacher:
+def build_teacher(settings: Mapping[str, Any]) -> BaseTeacher:
     """The teacher of a Distiller, from its settings without the cache: what their ``type`` says."""
     return teacher_class(settings)(**{key: value for key, value in settings.items() if key != 'type'})
 
 
-def teacher_class(settings: Mapping[str, Any]) -> type[Teacher]:
+def teacher_class(settings: Mapping[str, Any]) -> type[BaseTeacher]:
     """A :class:`FrozenTeacher` where the settings have no ``type``.
 
     Raises:
@@ -141,7 +141,7 @@ def teacher_class(settings: Mapping[str, Any]) -> type[Teacher]:
     """
     wanted = settings.get('type', 'kddet.FrozenTeacher')
     kind = MODELS.get(wanted) if isinstance(wanted, str) else wanted
-    if not isinstance(kind, type) or not issubclass(kind, Teacher):
+    if not isinstance(kind, type) or not issubclass(kind, BaseTeacher):
         raise ValueError(f'the type of the teacher is {wanted!r}, it must be kddet.FrozenTeacher, for a detector of '
                          'MMDet, or kddet.ExternalTeacher')
     return kind

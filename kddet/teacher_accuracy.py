@@ -18,13 +18,14 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
+from kddet.base_teacher import BaseTeacher
 from kddet.checkpoint import file_hash, local_copy
 from kddet.classes import config_classes, measured_classes
 from kddet.config import data_sources, load_config, student_config
 from kddet.evaluation import Evaluation, evaluate, evaluate_step, measures_some_classes
 from kddet.files import write_whole
 from kddet.student_wrapper import random_state_kept
-from kddet.teacher import FrozenTeacher, build_teacher, without_cache
+from kddet.teacher import FrozenTeacher, build_teacher, teacher_class, without_cache
 from kddet.teacher_settings import ONE, called, named_teachers
 
 CACHE = 'work_dirs/.cache'
@@ -54,6 +55,9 @@ def teacher_accuracy(cfg: Config, *, images: int | None = None, model: Any = Non
         ValueError: no teacher, no checkpoint of it, no validation data, or no common class and no data of its own.
     """
     settings = named_teachers(cfg.model).get(name)
+    if settings and not issubclass(teacher_class(settings), FrozenTeacher):
+        raise ValueError(f'the {called(name)} is {settings.model!r}, which gives maps and no detections: it has no '
+                         'accuracy')
     if not settings or not settings.get('checkpoint'):
         raise ValueError('there is no teacher' if not settings else 'the teacher has no checkpoint, it is not trained')
     try:
@@ -91,7 +95,7 @@ def teacher_step(cfg: Config, name: str = ONE) -> Callable[[Any], list]:
     return _step(teacher, preprocessor, None if pairs is None else {other: own for own, other in pairs})
 
 
-def _on_the_students_data(cfg: Config, teacher: FrozenTeacher, preprocessor: nn.Module,
+def _on_the_students_data(cfg: Config, teacher: BaseTeacher, preprocessor: nn.Module,
                           pairs: Sequence[tuple[int, int]] | None, images: int | None) -> Evaluation:
     if pairs is None:
         return evaluate_step(_step(teacher, preprocessor, None), cfg, images=images)
@@ -105,7 +109,7 @@ def _on_the_students_data(cfg: Config, teacher: FrozenTeacher, preprocessor: nn.
                          classes=[names[own] for own, _ in pairs])
 
 
-def _step(teacher: FrozenTeacher, preprocessor: Any, labels: dict[int, int] | None) -> Callable[[Any], list]:
+def _step(teacher: BaseTeacher, preprocessor: Any, labels: dict[int, int] | None) -> Callable[[Any], list]:
     """What a validation step is for the teacher; ``labels`` translates its own, and leaves the others out."""
     def step(batch: Any) -> list:
         data = preprocessor(batch, False)
@@ -126,7 +130,7 @@ def _translated(found: Any, labels: dict[int, int]) -> Any:
     return found[own_labels >= 0]
 
 
-def _built(cfg: Config, settings: dict) -> tuple[FrozenTeacher, nn.Module]:
+def _built(cfg: Config, settings: dict) -> tuple[BaseTeacher, nn.Module]:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')), random_state_kept():
         preprocessor = MODELS.build(cfg.model.student.get('data_preprocessor') or cfg.data_preprocessor)
         teacher = build_teacher(dict(without_cache(settings), class_map=None))

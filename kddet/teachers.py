@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from kddet.base_teacher import BaseTeacher
 from kddet.levels import PROBE_SIZE
 from kddet.methods.base import DistillMethod
 from kddet.options import check_options
@@ -14,13 +15,14 @@ from kddet.probe import probe
 from kddet.recorder import Records
 from kddet.rois import check_stages, recorded_rois, roi_taps
 from kddet.student_wrapper import Unregistered, random_state_kept
-from kddet.teacher import FrozenTeacher, build_teacher, without_cache
+from kddet.teacher import build_teacher, without_cache
 from kddet.teacher_settings import called, methods_of
 
 if TYPE_CHECKING:
     from kddet.cache.teacher_cache import TeacherCache
 
-NOT_OF_OUTPUTS = 'config', 'checkpoint', 'strict', 'trust_checkpoint', 'class_map', 'cache', 'input_scale'
+NOT_OF_OUTPUTS = ('config', 'checkpoint', 'strict', 'trust_checkpoint', 'class_map', 'cache', 'input_scale', 'type',
+                  'model', 'classes')
 
 
 class Teacher:
@@ -40,7 +42,12 @@ class Teacher:
         self._model = Unregistered(build_teacher(without_cache(settings)))
 
     @property
-    def model(self) -> FrozenTeacher:
+    def file(self) -> str:
+        """Where its weights are."""
+        return str(self.settings.get('checkpoint') or self.settings.get('model'))
+
+    @property
+    def model(self) -> BaseTeacher:
         return self._model.module
 
     def apply(self, fn) -> None:
@@ -70,7 +77,7 @@ class Teacher:
         """Everything that some method will ever read is kept."""
         if self.cache is not None:
             ever_on = {name: method for name, method in methods.items() if method.loss_weight}
-            self.cache.bind(self.model, self.taps(ever_on), str(self.settings['checkpoint']), {
+            self.cache.bind(self.model, self.taps(ever_on), self.file, {
                 key: value for key, value in self.settings.items() if key not in NOT_OF_OUTPUTS})
 
     def record(self, inputs: Tensor, samples: list, methods: Mapping[str, DistillMethod]) -> Records:

@@ -48,8 +48,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='a distillation config, or any MMDet config')
     parser.add_argument('--method', type=lambda text: text.split(','), metavar='NAME[,NAME...]',
                         help=f'distil the detector of a plain config: {", ".join(NAMES)}; by another name: mine=hint')
-    parser.add_argument('--teacher', action='append', metavar='CONFIG', help='config of the teacher of --method; of '
-                        'several: a=CONFIG b=CONFIG, and which method reads which: --method-options hint.teacher=a')
+    parser.add_argument('--teacher', action='append', metavar='CONFIG', help='config of the teacher of --method, or a '
+                        'model from outside MMDet: FILE.onnx, FILE.torchscript; of several: a=CONFIG b=CONFIG, and '
+                        'which method reads which: --method-options hint.teacher=a')
     parser.add_argument('--teacher-checkpoint', action='append', metavar='FILE', help='its weights, a path or an URL; '
                         'of several: a=FILE b=FILE')
     parser.add_argument('--class-map', choices=['auto'], help='for a teacher of other classes: compare those that both '

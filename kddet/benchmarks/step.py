@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
+from kddet.base_teacher import BaseTeacher
 from kddet.cache import Replay
 from kddet.config import is_distillation, with_preprocessor
 from kddet.distiller import Distiller
@@ -22,7 +23,6 @@ from kddet.methods import LabelEnc
 from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
 from kddet.rois import extractor_taps, recorded_rois, roi_taps
-from kddet.teacher import FrozenTeacher
 from kddet.teacher_settings import named_teachers
 from kddet.testing import toy_samples
 
@@ -159,7 +159,8 @@ def build(cfg: Config, folder: str) -> Any:
     if model.student.get('backbone', {}).get('init_cfg'):
         model.student.backbone.init_cfg = None
     for teacher in named_teachers(model).values():
-        teacher.checkpoint = None
+        if 'config' in teacher:  # a model from outside has its weights in it
+            teacher.checkpoint = None
         if teacher.get('cache'):
             teacher.cache.update(dir=f'{folder}/cache', max_gb=None, on_miss='write')
     for method in model.methods.values():
@@ -206,7 +207,7 @@ def _reference(model: Distiller, inputs: Tensor, samples: list, device: str, amp
     return reference
 
 
-def _recorded(teacher: FrozenTeacher, inputs: Tensor, samples: list, taps: list[str], rois: list[Tensor]) -> Records:
+def _recorded(teacher: BaseTeacher, inputs: Tensor, samples: list, taps: list[str], rois: list[Tensor]) -> Records:
     records = teacher.record(inputs, samples, taps)
     if roi_taps(taps):
         teacher.replay(records, rois)

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kddet.base_teacher import Teacher
+from kddet.base_teacher import BaseTeacher
 
 FORMAT = 1
 PICTURE = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 
 
-def teacher_key(teacher: Teacher, taps: Iterable[str], **rest: Any) -> str:
+def teacher_key(teacher: BaseTeacher, taps: Iterable[str], **rest: Any) -> str:
     """Of the teacher's weights and config, what is read of it, and whatever else is given."""
     config = {key: value for key, value in teacher.model_config.items() if key not in ('train_cfg', 'test_cfg')}
     return _digest(dict(format=FORMAT, weights=weights_digest(teacher.detector.state_dict()), config=config,

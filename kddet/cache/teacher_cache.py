@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from kddet.base_teacher import Teacher
+from kddet.base_teacher import BaseTeacher
 from kddet.recorder import Records
 
 from .budget import Budget
@@ -72,7 +72,7 @@ class TeacherCache:
     def __deepcopy__(self, memo: dict) -> TeacherCache:
         return self
 
-    def bind(self, teacher: Teacher, taps: Iterable[str], name: str, options: dict) -> None:
+    def bind(self, teacher: BaseTeacher, taps: Iterable[str], name: str, options: dict) -> None:
         """Say whose outputs are kept.
 
         Args:

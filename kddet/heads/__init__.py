@@ -9,6 +9,7 @@ from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from torch import nn
 
+from kddet.external.detector import ExternalHead
 from kddet.rois import check_stages
 
 from .anchor import AnchorReader, RPNReader
@@ -73,13 +74,17 @@ def heads_of(detector: Any) -> dict[str, str]:
 
 
 def _dense_reader(name: str, tap: str, student: Any, teacher: Any) -> DenseReader:
-    if not any(same_code(teacher, kind, losses) or same_code(teacher, kind, ('forward', 'forward_single'))
-               for kind, (_, losses) in FAMILIES.items()):
+    external = isinstance(teacher, ExternalHead)
+    if not external and not any(
+            same_code(teacher, kind, losses) or same_code(teacher, kind, ('forward', 'forward_single'))
+            for kind, (_, losses) in FAMILIES.items()):
         raise ValueError(f'{tap} of the teacher is a {type(teacher).__name__}, whose maps need not mean what those of '
                          f'{", ".join(kind.__name__ for kind in FAMILIES)} do: compare features')
     for kind, (reader, losses) in FAMILIES.items():
         if same_code(student, kind, losses):
-            found = reader(name, tap, student, teacher)
+            found = reader(name, tap, student, student if external else teacher)
+            if external:
+                found.read_external(teacher)
             found.suffix = '' if name == 'dense' else f'_{name}'
             if name == 'rpn' and 'rpn' not in found.classification_loss:  # as TwoStageDetector.loss renames them
                 found.classification_loss = f'rpn_{found.classification_loss}'

@@ -7,6 +7,7 @@ import torch
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
+from kddet.external.detector import ExternalHead
 from kddet.levels import pair_levels
 from kddet.recorder import Pyramid, Records
 
@@ -34,10 +35,32 @@ class DenseReader(HeadReader):
         self.level_strides = [_strides(head) for head in (student, teacher)]
         self.widths = student.cls_out_channels, teacher.cls_out_channels
         self._priors: dict[tuple, Tensor] = {}
+        self.external: ExternalHead | None = None
+        self.read_items = [0]  # of what the teacher's head gives
+
+    def read_external(self, teacher: ExternalHead) -> None:
+        """Take the teacher's maps for those of a head like the student's, with classes of its own.
+
+        Raises:
+            ValueError: they cannot be.
+        """
+        self.external = teacher
+        width = teacher.score_width(self.head.prior_generator.num_base_priors[0], self.tap)
+        count = width if getattr(self.head, 'use_sigmoid_cls', True) else width - 1
+        self.kinds = self.kinds[0], 'an external model'
+        self.class_counts, self.widths = (self.class_counts[0], count), (self.widths[0], width)
+
+    def check_boxes(self) -> None:
+        super().check_boxes()
+        self.read_items = [0, 1]
+        if self.external is not None:
+            self.external.check_boxes(self.tap)
 
     def build(self, student: Records, teacher: Records) -> None:
         super().build(student, teacher)
         student_maps, teacher_maps = (records.pyramid(self.tap, 0) for records in (student, teacher))
+        if self.external is not None:
+            self._check_layout(student, teacher)
         pairs = pair_levels(student_maps, teacher_maps, None, self.tap)
         for own, other in pairs:
             if _anchors_and_size(student_maps[own], self.widths[0]) != _anchors_and_size(teacher_maps[other],
@@ -47,6 +70,16 @@ class DenseReader(HeadReader):
                                  "and classes, and a teacher's input_scale must be a power of two")
             self.check_anchors(own, other)
         self.partner: dict[int, int] = dict(pairs)
+
+    def _check_layout(self, student: Records, teacher: Records) -> None:
+        """Of a model from outside nothing else is known of what its maps mean."""
+        for item, widths in zip(self.read_items, (self.widths, (1, 1))):
+            own, other = student.pyramid(self.tap, item), teacher.pyramid(self.tap, item)
+            shapes = [[level.shape[1] // width for level in maps] for maps, width in zip((own, other), widths)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(f'{self.tap}: the {("class scores", "boxes")[item]} of the student are {_shapes(own)} '
+                                 f'(C, H, W), those of the teacher {_shapes(other)}; maps of an external teacher need '
+                                 "the levels, anchors or points and channels of the student's head: compare features")
 
     def compared(self) -> str:
         strides = [f'{self.level_strides[0][index]:g}' for index in self.partner]

@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import Config
 
 from kddet.evaluation import Evaluation
+from kddet.external_teacher import ExternalTeacher
 from kddet.teacher_accuracy import CACHE, teacher_accuracy
 from kddet.teacher_settings import ONE
 
@@ -26,6 +27,9 @@ def accuracy_line(cfg: Config, model: Any, images: int, least: float, cache: str
         least: mAP below which the run stops.
         name: of the teacher, where there are several.
     """
+    if isinstance(model.teachers[name], ExternalTeacher):
+        return Line(TOPIC, NOTE, 'not measured: an external teacher gives maps, no detections', 'tools/visualize.py '
+                    'energy shows where its features are strong')
     if model.teachers[name].coverage is None:
         return Line(TOPIC, NOTE, 'not measured: its weights are random')
     if not images:

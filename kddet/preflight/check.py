@@ -7,6 +7,7 @@ from mmengine.dist import broadcast_object_list
 from mmengine.model import is_model_wrapper
 
 from kddet.distiller import Distiller
+from kddet.external.detector import ExternalDetector
 from kddet.student_wrapper import random_state_kept
 from kddet.teacher_accuracy import CACHE
 from kddet.teacher_settings import ONE, named_teachers
@@ -73,5 +74,7 @@ def _title(model: Any) -> str:
 
 
 def _named(detector: Any) -> str:
+    if isinstance(detector, ExternalDetector):
+        return detector.name
     millions = sum(parameter.numel() for parameter in detector.parameters()) / 1e6
     return f'{type(detector).__name__} ({millions:.3g} M parameters)'

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from kddet.distiller import Distiller
+from kddet.external.detector import ExternalDetector
 from kddet.heads import find_heads, heads_of
 from kddet.methods.base import DistillMethod
 from kddet.taps import module_of
@@ -14,6 +15,7 @@ from kddet.teacher_settings import ONE
 from .report import NOTE, OK, Line
 
 HEADS = 'bbox_head', 'rpn_head', 'roi_head'
+FEATURES = 'backbone', 'neck'
 
 
 def method_line(name: str, method: Any, student: nn.Module, teacher: str = ONE) -> Line:
@@ -70,6 +72,8 @@ def _read(method: DistillMethod) -> str:
 
 
 def _heads(detector: Any) -> str:
+    if isinstance(detector, ExternalDetector):
+        return f'{detector.name} ({", ".join(word for word in detector.given if word not in FEATURES) or "no head"})'
     kinds = [_kind(detector.get_submodule(tap)) for tap in heads_of(detector).values()]
     return f'{type(detector).__name__} ({", ".join(kinds) or "no head that is known"})'
 

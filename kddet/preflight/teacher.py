@@ -6,9 +6,10 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from kddet.base_teacher import Teacher
+from kddet.base_teacher import BaseTeacher
 from kddet.classes import Classes, config_classes, teacher_classes
 from kddet.config import data_sources, load_config, student_config
+from kddet.external_teacher import ExternalTeacher
 from kddet.pixels import pixel_statistics
 
 from .report import NOTE, OK, Line
@@ -16,8 +17,12 @@ from .report import NOTE, OK, Line
 MOST = 12  # names of classes on a line
 
 
-def weights_line(teacher: Teacher) -> Line:
-    """Which tensors of the teacher the checkpoint has."""
+def weights_line(teacher: BaseTeacher) -> Line:
+    """Which tensors of the teacher the checkpoint has; which file a model is from, and what it gives."""
+    if isinstance(teacher, ExternalTeacher):
+        file = f', sha256 {teacher.checkpoint_hash}' if teacher.checkpoint_hash else ', weights as it has them'
+        return Line('teacher', OK, f'{teacher.coverage or teacher.detector.name}{file}',
+                    details=[f'gives {teacher.detector.tapped()}'])
     if teacher.coverage is None:
         return Line('teacher', NOTE, 'no checkpoint, its weights are random',
                     "give it what it learned: teacher=dict(checkpoint='...'), --teacher-checkpoint")
@@ -36,9 +41,13 @@ def classes_line(cfg: Config, settings: Any, compared: bool) -> Line:
         compared: some method compares the scores or boxes of classes.
     """
     own, other = config_classes(cfg), teacher_classes(settings)
+    if 'model' in settings and not compared and other is None:
+        return Line('classes', OK, "the teacher's are not known by name, and no method compares scores or boxes of "
+                    'classes')
     if own is None or other is None:
         return Line('classes', NOTE, f'those of the {"student" if own is None else "teacher"} are not known by name; '
-                    'their order is taken for the same', 'name them: metainfo=dict(classes=...) of the data set')
+                    'their order is taken for the same', 'name them: metainfo=dict(classes=...) of the data set, '
+                    'classes=[...] of an external teacher')
     if (pairs := settings.get('class_map')) is not None:
         return _mapped(own, other, pairs)
     if own == other:
@@ -49,7 +58,7 @@ def classes_line(cfg: Config, settings: Any, compared: bool) -> Line:
                 "teacher=dict(class_map='auto'), --class-map auto" if compared else '', lists)
 
 
-def input_lines(cfg: Config, settings: Any, student: nn.Module, teacher: Teacher) -> list[Line]:
+def input_lines(cfg: Config, settings: Any, student: nn.Module, teacher: BaseTeacher) -> list[Line]:
     """What the teacher sees: pixels, padding, size.
 
     Args:
@@ -58,18 +67,35 @@ def input_lines(cfg: Config, settings: Any, student: nn.Module, teacher: Teacher
     """
     own, other = student, teacher.detector.data_preprocessor
     lines = [Line('input', OK, f'normalised alike: {_pixels(own)}')]
-    if teacher.renormalise is not None:
+    if isinstance(teacher, ExternalTeacher) and not teacher.normalised:
+        lines = [Line('input', NOTE, f"normalised as for the student, {_pixels(other)}: the teacher's own is not given",
+                      'if it was trained otherwise: teacher=dict(mean=[...], std=[...], bgr_to_rgb=...)')]
+    elif teacher.renormalise is not None:
         lines = [Line('input', OK, "the student's batch is normalised again for the teacher",
                       details=[f'student: {_pixels(own)}', f'teacher: {_pixels(other)}'])]
     divisors = [getattr(preprocessor, 'pad_size_divisor', 1) for preprocessor in (own, other)]
     if divisors[0] % divisors[1]:
         lines.append(Line('padding', OK, f'to multiples of {divisors[0]}, for the teacher further to multiples of '
                           f'{divisors[1]}'))
-    return lines + _size(cfg, settings, teacher.input_scale)
+    return lines + (_taken(teacher) if isinstance(teacher, ExternalTeacher) else []) + _size(
+        cfg, settings, teacher.input_scale)
+
+
+def _taken(teacher: ExternalTeacher) -> list[Line]:
+    """The size of its images, where it takes one alone."""
+    if not (size := teacher.detector.input_size):
+        return []
+    if teacher.resizes:
+        return [Line('size', OK, f'the batch is resized to {_times(size)} for the teacher, its maps back (bilinear)')]
+    return [Line('size', NOTE, f'the teacher takes images of {_times(size)} (height x width) alone', 'where batches '
+                 f'have other sizes: teacher=dict(input_size={size})')]
 
 
 def _size(cfg: Config, settings: Any, scale: float) -> list[Line]:
-    sizes = [_tested_at(config) for config in (cfg, student_config(load_config(settings.config)))]
+    teacher = settings.get('config')
+    sizes = [_tested_at(config) for config in (cfg, *([student_config(load_config(teacher))] if teacher else []))]
+    if len(sizes) < 2 and scale == 1:
+        return []
     if scale != 1:
         return [Line('size', OK, f'the teacher sees the batch at {scale:g} times its size')]
     if None in sizes or sizes[0] == sizes[1]:

@@ -20,9 +20,9 @@ def settings(run: RunFolder) -> dict[str, str]:
     methods = (cfg.model.get('methods') or {}) if run.distilled else {}
     return {
         'student': detector(run.student.model),
-        'teacher': _of_each(run.teachers, lambda teacher: f'{_file(teacher.get("config"))}; '
-                                                          f'{_file(teacher.get("checkpoint"))}') or 'none',
-        'teacher\'s options': _of_each(run.teachers, lambda teacher: _options(teacher, ('config', 'checkpoint'))),
+        'teacher': _of_each(run.teachers, _teacher) or 'none',
+        'teacher\'s options': _of_each(run.teachers, lambda teacher: _options(
+            teacher, ('config', 'checkpoint', 'type', 'model'))),
         'methods': '\n'.join(_method(name, method) for name, method in methods.items()) or 'none, trained plainly',
         'schedule': _schedule(cfg),
         'optimizer': _optimizer(cfg),
@@ -63,6 +63,14 @@ def _method(name: str, config: Mapping[str, Any]) -> str:
 def _kind(config: Mapping[str, Any]) -> str:
     kind = config.get('type', '')
     return kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
+
+
+def _teacher(teacher: Mapping[str, Any]) -> str:
+    if not teacher:
+        return 'none'
+    if model := teacher.get('model'):  # from outside MMDet
+        return Path(model).name if isinstance(model, str) else _kind(model)
+    return f'{_file(teacher.get("config"))}; {_file(teacher.get("checkpoint"))}'
 
 
 def _options(config: Mapping[str, Any], without: tuple[str, ...]) -> str:
