@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from kddet.datasets import make_digits
 
@@ -98,10 +99,19 @@ def folder(plain_config, teacher_files, tmp_path_factory):
     for file, name in zip(2 * teacher_files, ('my_teacher.py', 'my_teacher.pth', 'my_other_teacher.py',
                                               'my_other_teacher.pth')):
         (folder / name).symlink_to(file)
+    export_teacher(folder)
     blocks = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.S)
     own = [block for block in blocks if 'student=_base_.model' in block or block.startswith('custom_hooks')]
     (folder / 'my_distillation.py').write_text(''.join(own))
     return folder
+
+
+def export_teacher(folder: Path) -> None:
+    """As the page says, in the folder."""
+    (code,) = [block for block in re.findall(r'```python\n(.*?)```', (ROOT / 'docs/distil.md').read_text(), re.S)
+               if 'torch.jit.trace' in block]
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 8, 8), torch.nn.ReLU())
+    exec(compile(code.replace("'my_", f"'{folder}/my_"), 'docs/distil.md', 'exec'), dict(network=network))
 
 
 @pytest.mark.slow

@@ -3,7 +3,8 @@ import ast
 import re
 from inspect import signature
 
-from kddet import HOOKS, MODELS, Distiller, DistillMethod, FrozenTeacher
+from kddet import HOOKS, MODELS, Distiller, DistillMethod
+from kddet.teacher import teacher_class
 from kddet.testing import tiny_detector, toy_samples
 
 
@@ -63,7 +64,8 @@ def test_hooks_on_the_pages_can_be_built(repository):
 
 def test_teachers_on_the_pages_take_what_they_are_given(repository):
     found = assignments(repository, 'teacher')
-    assert found and all(signature(FrozenTeacher).bind(**teacher) for teacher in found)
+    assert found and all(signature(teacher_class(teacher)).bind(
+        **{key: value for key, value in teacher.items() if key != 'type'}) for teacher in found)
 
 
 def test_messages_in_the_troubleshooting_are_those_of_kddet(repository):

@@ -1,20 +1,29 @@
 """What can be tapped in a detector: submodules, shapes as channels x height x width, strides, and words for them."""
 import argparse
 
+from torch import nn
+
 from kddet.cli import Parser, Settings, main_guard, positive, quiet
 from kddet.config import build_detector, load_config
+from kddet.external.files import is_model_file
+from kddet.external_teacher import ExternalTeacher
 from kddet.inspection import pairing, tappable
 
 
 def parse_args() -> argparse.Namespace:
     parser = Parser(description=__doc__)
     parser.add_argument('config', help='any MMDet config; a distillation config stands for its student')
-    parser.add_argument('--teacher', metavar='CONFIG', help='print the pairing of its levels with those of a teacher')
+    parser.add_argument('--teacher', metavar='CONFIG', help='print the pairing of its levels with those of a teacher, '
+                        'or of a model from outside MMDet, FILE.onnx, FILE.torchscript')
     parser.add_argument('--shape', nargs=2, type=positive, default=(256, 256), metavar=('HEIGHT', 'WIDTH'),
                         help='of the probe image in pixels (default: 256 256)')
     parser.add_argument('--depth', type=positive, default=3, help='of dotted names (default: %(default)s)')
     parser.add_argument('--cfg-options', nargs='+', action=Settings, help='override settings of the config')
     return parser.parse_args()
+
+
+def teacher_of(path: str) -> nn.Module:
+    return ExternalTeacher(path).detector if is_model_file(path) else build_detector(load_config(path))
 
 
 def main() -> None:
@@ -32,7 +41,7 @@ def main() -> None:
         print(found.line(size))
     if args.teacher:
         print()
-        for line in pairing(student, build_detector(load_config(args.teacher)), size):
+        for line in pairing(student, teacher_of(args.teacher), size):
             print(line)
 
 

@@ -1,0 +1,49 @@
+"""A teacher that is a file, through the command line."""
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+from torch import nn
+
+from kddet.checkpoint import load_checkpoint
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def run(repository, plain_config, tmp_path):
+    """The student's config and a model's file lie in the folder."""
+    plain_config.dump(tmp_path / 'student.py')
+    torch.jit.trace(nn.Sequential(nn.Conv2d(3, 16, 8, 8), nn.ReLU()), torch.rand(1, 3, 64, 64)).save(
+        tmp_path / 'teacher.torchscript')
+
+    def run(tool, *arguments):
+        done = subprocess.run([sys.executable, str(repository / 'tools' / tool), *arguments], cwd=tmp_path,
+                              capture_output=True, text=True, timeout=300, env=dict(os.environ))
+        assert not done.returncode, done.stdout + done.stderr
+        return done.stdout + done.stderr
+    return run
+
+
+def test_one_argument_distils_from_a_file(run, plain_config, tmp_path):
+    arguments = 'student.py', '--teacher', 'teacher.torchscript', '--method', 'hint'
+    report = run('train.py', *arguments, '--dry-run')
+    for line in (' learns from teacher.torchscript by hint', 'ok    teacher        teacher.torchscript, sha256 ',
+                 'gives neck (1 level)', 'note  accuracy       not measured: an external teacher gives maps, no detections',
+                 'ok    classes ', 'note  input          normalised as for the student', 'neck, stride 8: ',
+                 'teacher teacher.torchscript (no head)', '  go: '):
+        assert line in report, report
+    run('train.py', *arguments, '--work-dir', 'work')
+    saved = load_checkpoint(tmp_path / 'work/epoch_2.pth')['state_dict']
+    student = {key: value for key, value in saved.items() if not key.startswith('distiller.')}
+    MODELS.build(plain_config.model).load_state_dict(student)
+    assert {key for key in saved if key not in student} == {
+        f'distiller.methods.hint.adapters.0.project.{name}' for name in ('weight', 'bias')}
+
+
+def test_what_can_be_tapped_of_a_file_meets_the_student(run):
+    out = run('inspect_model.py', 'student.py', '--teacher', 'teacher.torchscript')
+    assert 'stride 8: student' in out and 'teacher level 0 with 16' in out
