@@ -60,9 +60,9 @@ class RunFolder:
 
     @property
     def teacher_files(self) -> dict[tuple[str, str], str]:
-        """Config and checkpoint of each teacher that was trained, which tell one from another, and its name."""
+        """Config and checkpoint of each detector that was trained, which tell one from another, and its name."""
         return {(str(teacher['config']), str(teacher['checkpoint'])): name for name, teacher in self.teachers.items()
-                if teacher.get('checkpoint')}
+                if teacher.get('config') and teacher.get('checkpoint')}
 
     @property
     def preflight(self) -> Report | None:
