@@ -273,16 +273,16 @@ def test_the_report_before_training_says_what_is_known_of_it(neck):
     assert f'neck.torchscript, sha256 {teacher.checkpoint_hash}' in line.text and len(teacher.checkpoint_hash) == 12
     assert line.details == ['gives neck (5 levels)'] and line.verdict == 'ok'
     cfg = Config(dict(model=dict(teacher=dict(type='kddet.ExternalTeacher', model=neck[1]))))
-    (pixels,) = input_lines(cfg, student, teacher)
+    (pixels,) = input_lines(cfg, cfg.model.teacher, student, teacher)
     assert pixels.verdict == 'note' and "the teacher's own is not given" in pixels.text and 'mean=' in pixels.remedy
     told = ExternalTeacher(Pools(size=(64, 64)), **CAFFE, input_size=(64, 64))
     told.match_input(student)
-    pixels, size = input_lines(cfg, student, told)
+    pixels, size = input_lines(cfg, cfg.model.teacher, student, told)
     assert 'normalised again' in pixels.text and pixels.verdict == 'ok' and 'resized to 64 x 64' in size.text
     cfg.train_dataloader = dict(dataset=dict(type='CocoDataset', metainfo=dict(classes=('a', 'b'))))
-    assert classes_line(cfg, compared=False).verdict == 'ok' and classes_line(cfg, compared=True).verdict == 'note'
+    assert classes_line(cfg, cfg.model.teacher, compared=False).verdict == 'ok' and classes_line(cfg, cfg.model.teacher, compared=True).verdict == 'note'
     cfg.model.teacher.classes = ['b', 'c']
-    assert 'teacher 2: b, c' in classes_line(cfg, compared=True).details[1]
+    assert 'teacher 2: b, c' in classes_line(cfg, cfg.model.teacher, compared=True).details[1]
 
 
 def test_a_cache_knows_the_file_and_not_its_path(neck, tmp_path):
@@ -297,9 +297,9 @@ def test_a_cache_knows_the_file_and_not_its_path(neck, tmp_path):
 def test_what_a_cache_has_read_is_not_computed_again(tmp_path):
     teacher = dict(type='kddet.ExternalTeacher', model=dict(type='Pools'), cache=dict(dir=str(tmp_path)))
     model = Distiller(tiny_detector('retinanet'), teacher, dict(hint=dict(type='kddet.HintLearning')))
-    model.teacher_cache.open(Replay(), 2)
+    model.teacher_caches[''].open(Replay(), 2)
     live = training_step(model)[0]['loss_hint']
-    model.teacher_cache.close()
+    model.teacher_caches[''].close()
     calls = model.teacher.detector.model.calls
     assert torch.equal(training_step(model)[0]['loss_hint'], live) and model.teacher.detector.model.calls == calls
 

@@ -102,7 +102,7 @@ def test_pseudo_labels_come_between_the_teacher_and_the_unlabelled_data(tmp_path
 def test_variants_build_on_each_other_and_need_no_teacher(tmp_path, repository):
     study = Study.read(repository / 'configs/studies/labelenc-digits.yaml')
     runs = {run.name: run for run in study.runs(tmp_path, pairs=['faster-rcnn'], seeds=[1])}
-    assert len(runs) == 5 and not any('teacher' in name for name in runs)
+    assert len(runs) == 6 and not any('teacher' in name for name in runs)
     first, second = runs['faster-rcnn step1-joint seed 1'], runs['faster-rcnn step2-joint seed 1']
     assert first.cfg.model.type == 'kddet.LabelEncAutoencoder' and first.cfg.model.student.type == 'FasterRCNN'
     assert second.after == (runs['faster-rcnn baseline seed 1'], first)
