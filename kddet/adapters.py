@@ -1,8 +1,12 @@
 """Adaptation layers: bring a student feature to the teacher's width. Dropped from every exported student."""
 from __future__ import annotations
 
+from typing import cast
+
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from kddet.registry import MODELS
 
@@ -45,6 +49,26 @@ class Adapter(BaseModule):
     def forward(self, feature: Tensor) -> Tensor:
         feature = self.project(feature)
         return feature.relu() if self.relu else feature
+
+    def at(self, feature: Tensor, mask: Tensor) -> Tensor:
+        """What :meth:`forward` gives at some cells, ``(M, out_channels)``, convolved there alone.
+
+        Args:
+            feature: ``(N, C, H, W)``.
+            mask: ``(N, H, W)``, bool, true at M cells; their order is that of ``nonzero``.
+        """
+        layer = cast(nn.Conv2d, self.project)
+        side = layer.kernel_size[0]
+        padded = F.pad(feature, [side // 2] * 4)
+        height, width = padded.shape[2:]
+        image, row, column = mask.nonzero(as_tuple=True)
+        steps = torch.arange(side, device=feature.device)
+        corner = (image * height + row) * width + column
+        cells = (corner[:, None, None] + steps[:, None] * width + steps).reshape(-1)
+        patches = padded.permute(0, 2, 3, 1).reshape(-1, feature.shape[1]).index_select(0, cells)
+        weight = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)
+        rows = patches.reshape(len(corner), len(weight)) @ weight + cast(Tensor, layer.bias)
+        return rows.relu() if self.relu else rows
 
 
 def in_words(adapter: nn.Module) -> str:

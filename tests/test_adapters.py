@@ -48,3 +48,18 @@ def test_ones_own_adapter_gets_the_widths():
 
 def test_none_compares_as_it_is():
     assert isinstance(build_adapter(None, torch.rand(1, 4), torch.rand(1, 4), 'here'), nn.Identity)
+
+
+@pytest.mark.parametrize('kernel_size', [1, 3])
+@pytest.mark.parametrize('share', [0, 0.2, 1])
+def test_some_cells_alone_are_what_the_whole_map_has_there(kernel_size, share):
+    """Values and gradients; cells at the border have zeros beside them."""
+    adapter = Adapter(4, 6, kernel_size=kernel_size, relu=True).double()
+    feature = torch.randn(2, 4, 5, 7, dtype=torch.float64, requires_grad=True)
+    mask = torch.rand(2, 5, 7) < share
+    some, whole = adapter.at(feature, mask), adapter(feature).permute(0, 2, 3, 1)[mask]
+    torch.testing.assert_close(some, whole)
+    weights = torch.randn_like(some)
+    leaves = [feature, *adapter.parameters()]
+    torch.testing.assert_close(torch.autograd.grad((some * weights).sum(), leaves),
+                               torch.autograd.grad((whole * weights).sum(), leaves))
