@@ -7,18 +7,19 @@ from kddet.memory import keep_freed_memory
 
 FAULTS = '''
 import ctypes, resource, sys
-import torch
-from kddet.memory import keep_freed_memory
-if sys.argv[1] == 'kept':
-    assert keep_freed_memory()
+from kddet.memory import MMAP_THRESHOLD, LARGEST, keep_freed_memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+assert keep_freed_memory() if sys.argv[1] == 'kept' else libc.mallopt(MMAP_THRESHOLD, LARGEST)
 
 def step():
-    """Tensors of 4 MiB, below what glibc takes from the system one by one."""
-    first = [torch.ones(2**20) for _ in range(20)]
-    del first
+    blocks = [ctypes.c_void_p(libc.malloc(2**22)) for _ in range(20)]
+    for block in blocks:
+        libc.memset(block, 1, 2**22)
+    for block in reversed(blocks):
+        libc.free(block)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-ctypes.CDLL(None).mallopt(-3, 2**25) if sys.argv[1] == 'given back' else None
 step()
 before = step()
 print(step() - before)
