@@ -3,14 +3,16 @@ import sys
 
 import pytest
 
+import kddet.memory
 from kddet.memory import keep_freed_memory
 
 FAULTS = '''
 import ctypes, resource, sys
-from kddet.memory import MMAP_THRESHOLD, LARGEST, keep_freed_memory
+from importlib.machinery import SourceFileLoader
+memory = SourceFileLoader('memory', sys.argv[2]).load_module()  # without the package, which imports torch
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
-assert keep_freed_memory() if sys.argv[1] == 'kept' else libc.mallopt(MMAP_THRESHOLD, LARGEST)
+assert memory.keep_freed_memory() if sys.argv[1] == 'kept' else libc.mallopt(memory.MMAP_THRESHOLD, memory.LARGEST)
 
 def step():
     blocks = [ctypes.c_void_p(libc.malloc(2**22)) for _ in range(20)]
@@ -28,7 +30,8 @@ print(step() - before)
 
 def faults(way):
     """Pages that a step asks the system for, after two that did the same."""
-    return int(subprocess.run([sys.executable, '-c', FAULTS, way], capture_output=True, text=True, check=True).stdout)
+    return int(subprocess.run([sys.executable, '-c', FAULTS, way, kddet.memory.__file__], capture_output=True,
+                              text=True, check=True).stdout)
 
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='of glibc')
