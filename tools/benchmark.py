@@ -7,12 +7,11 @@ from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
-from kddet.benchmarks.arguments import add_arguments, append_row
+from kddet.benchmarks.arguments import add_arguments, append_row, begin, of_batch
 from kddet.benchmarks.step import Cost, measure, table
 from kddet.classes import resolve_class_map
-from kddet.cli import Parser, main_guard, natural, quiet
+from kddet.cli import Parser, main_guard, natural
 from kddet.config import load_config
-from kddet.memory import keep_freed_memory
 from kddet.teacher_settings import named_teachers
 
 
@@ -29,9 +28,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    quiet()
-    if args.device == 'cpu':
-        keep_freed_memory()  # as tools/train.py does
+    begin(args)
     costs: list[Cost] = []
     for config in args.configs:
         cfg = load_config(config)
@@ -43,8 +40,8 @@ def main() -> None:
             for teacher in teachers.values():
                 teacher.cache = dict(dir='', dtype=None if args.cache == 'exact' else args.cache)
         init_default_scope(cfg.get('default_scope', 'mmdet'))
-        costs.append(measure(cfg, Path(config).stem, batch=args.batch, height=args.shape[0], width=args.shape[1],
-                             boxes=args.boxes, iters=args.iters, device=args.device, amp=args.amp))
+        costs.append(measure(cfg, Path(config).stem, **of_batch(args), boxes=args.boxes, device=args.device,
+                             amp=args.amp))
         append_row(args.json, costs[-1].row())
     print(f'{costs[0].machine}, {costs[0].threads} threads, medians of {args.iters}:\n\n{table(costs)}')
 

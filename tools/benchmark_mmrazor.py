@@ -8,11 +8,10 @@ from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
-from kddet.benchmarks.arguments import add_arguments, append_row
+from kddet.benchmarks.arguments import add_arguments, begin, finish, of_batch
 from kddet.benchmarks.mmrazor import measure_mmrazor, mmrazor_table, models
-from kddet.cli import Parser, main_guard, quiet
+from kddet.cli import Parser, main_guard
 from kddet.config import load_config
-from kddet.memory import keep_freed_memory
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,17 +24,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    quiet()
-    if args.device == 'cpu':
-        keep_freed_memory()  # as tools/train.py does
+    begin(args)
     init_default_scope('mmdet')
     student, teacher = (load_config(config).model for config in (args.student, args.teacher))
     student.backbone.init_cfg = teacher.backbone.init_cfg = None
-    row = measure_mmrazor(*models(student, teacher, args.device), batch=args.batch, height=args.shape[0],
-                          width=args.shape[1], iters=args.iters, device=args.device)
+    row = measure_mmrazor(*models(student, teacher, args.device), **of_batch(args), device=args.device)
     row |= dict(student=Path(args.student).stem, teacher=Path(args.teacher).stem)
-    append_row(args.json, row)
-    print(f'{row["machine"]}, {row["threads"]} threads, medians of {args.iters}:\n\n{mmrazor_table([row])}')
+    finish(args, [row], mmrazor_table([row]))
 
 
 if __name__ == '__main__':

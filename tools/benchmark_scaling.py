@@ -2,9 +2,9 @@
 import argparse
 from pathlib import Path
 
-from kddet.benchmarks.arguments import add_arguments, append_row
+from kddet.benchmarks.arguments import add_arguments, begin, finish, of_batch
 from kddet.benchmarks.scaling import measure_scaling, scaling_table
-from kddet.cli import Parser, main_guard, quiet
+from kddet.cli import Parser, main_guard
 from kddet.config import load_config
 
 
@@ -17,11 +17,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    quiet()
-    row = measure_scaling(load_config(args.config), Path(args.config).stem, batch=args.batch, height=args.shape[0],
-                          width=args.shape[1], iters=args.iters)
-    append_row(args.json, row)
-    print(f'{row["machine"]}, {row["threads"]} threads a process, medians of {args.iters}:\n\n{scaling_table([row])}')
+    begin(args)
+    row = measure_scaling(load_config(args.config), Path(args.config).stem, **of_batch(args))
+    finish(args, [row], scaling_table([row]))
 
 
 if __name__ == '__main__':

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
-from kddet.benchmarks.arguments import add_arguments, append_row
+from kddet.benchmarks.arguments import add_arguments, begin, finish, of_batch
 from kddet.benchmarks.teacher_options import measure_options, options_table
-from kddet.cli import Parser, main_guard, quiet
+from kddet.cli import Parser, main_guard
 from kddet.config import load_config
-from kddet.memory import keep_freed_memory
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,16 +20,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    quiet()
-    if args.device == 'cpu':
-        keep_freed_memory()  # as tools/train.py does
+    begin(args)
     cfg = load_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    rows = measure_options(cfg, Path(args.config).stem, batch=args.batch, height=args.shape[0], width=args.shape[1],
-                           iters=args.iters, device=args.device, checkpoint=args.checkpoint)
-    for row in rows:
-        append_row(args.json, row)
-    print(f'{rows[0]["machine"]}, {rows[0]["threads"]} threads, medians of {args.iters}:\n\n{options_table(rows)}')
+    rows = measure_options(cfg, Path(args.config).stem, **of_batch(args), device=args.device,
+                           checkpoint=args.checkpoint)
+    finish(args, rows, options_table(rows))
 
 
 if __name__ == '__main__':

@@ -5,7 +5,8 @@ import argparse
 import json
 from pathlib import Path
 
-from kddet.cli import add_device_argument, check_file, positive
+from kddet.cli import add_device_argument, check_file, positive, quiet
+from kddet.memory import keep_freed_memory
 
 
 def add_arguments(parser: argparse.ArgumentParser, device: bool = True) -> None:
@@ -18,6 +19,25 @@ def add_arguments(parser: argparse.ArgumentParser, device: bool = True) -> None:
     parser.add_argument('--iters', type=positive, default=5,
                         help='measured, after one to warm up (default: %(default)s)')
     parser.add_argument('--json', type=_new_or_file, metavar='FILE', help='append the rows, one a line')
+
+
+def begin(args: argparse.Namespace) -> None:
+    """No warnings of the host's; on a CPU, freed memory is kept, as ``tools/train.py`` does it."""
+    quiet()
+    if getattr(args, 'device', 'cpu') == 'cpu':
+        keep_freed_memory()
+
+
+def of_batch(args: argparse.Namespace) -> dict[str, int]:
+    """``batch``, ``height``, ``width`` and ``iters``."""
+    return dict(batch=args.batch, height=args.shape[0], width=args.shape[1], iters=args.iters)
+
+
+def finish(args: argparse.Namespace, rows: list[dict], table: str) -> None:
+    """Append what was measured, and print it."""
+    for row in rows:
+        append_row(args.json, row)
+    print(f'{rows[0]["machine"]}, {rows[0]["threads"]} threads, medians of {args.iters}:\n\n{table}')
 
 
 def append_row(file: Path | None, row: dict) -> None:

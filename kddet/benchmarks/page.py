@@ -53,9 +53,9 @@ def read_rows(files: Iterable[Path]) -> list[dict]:
                  for row in rows}.values())
 
 
-def page(rows: list[dict]) -> str:
-    """The whole text: a section a kind, a table a machine."""
-    parts = [HEAD]
+def page(rows: list[dict], findings: str = '') -> str:
+    """The whole text: what it says, then a section a kind, a table a machine."""
+    parts = [HEAD, *([f'## What it says\n\n{findings.strip()}'] if findings else [])]
     for name, kind in KINDS.items():
         machines: dict[tuple, list[dict]] = {}
         for row in rows:
