@@ -29,8 +29,8 @@ def main() -> None:
     texts = {ROOT / 'README.md': f'{before}{START}\n\n{readme_section(studies)}\n\n{END}{after}'}
     texts |= {ROOT / 'docs/results' / f'{study.name}.md': page(study, rows) for study, rows in studies}
     if measured := read_benchmarks(sorted((ROOT / 'results/benchmarks').glob('*.jsonl'))):
-        findings = ROOT / 'results/benchmarks/findings.md'
-        texts[ROOT / 'docs/benchmarks.md'] = benchmark_page(measured, findings.read_text() if findings.is_file() else '')
+        said = ROOT / 'results/benchmarks/findings.md'
+        texts[ROOT / 'docs/benchmarks.md'] = benchmark_page(measured, said.read_text() if said.is_file() else '')
     stale = [path for path, text in texts.items() if not path.is_file() or path.read_text() != text]
     if args.check:
         if stale:
