@@ -1,6 +1,7 @@
 """How several processes train: what a Distiller is wrapped in, and launching without a GPU."""
 from __future__ import annotations
 
+import atexit
 import os
 from datetime import timedelta
 
@@ -56,6 +57,12 @@ def launch_on_cpu(cfg: Config) -> None:
     if not distributed.is_initialized():
         timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
         distributed.init_process_group('gloo', timeout=timedelta(seconds=timeout))
+        atexit.register(_leave)  # gloo's threads abort a process that ends under them
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False))
     cfg.model_wrapper_cfg = {'type': 'MMDistributedDataParallel', **wrapper, 'device_ids': None}
+
+
+def _leave() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
