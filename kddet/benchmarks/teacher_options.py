@@ -39,12 +39,12 @@ def measure_options(cfg: Config, name: str, *, batch: int, height: int, width: i
         batch, height, width: of the images, which are noise.
 
     Raises:
-        ValueError: the config has no methods, or no teacher.
+        ValueError: the config has no methods, or no teacher that is a detector of MMDet.
     """
     check_distiller(cfg, name)
-    named = named_teachers(cfg.model)
+    named = {key: own for key, own in named_teachers(cfg.model).items() if own.get('config')}
     if not named:
-        raise ValueError(f'{name} has no teacher, there are no options of it to measure')
+        raise ValueError(f'{name} has no teacher that is a detector of MMDet, there are no options of it to measure')
     torch.manual_seed(0)
     own, given_teacher = next(iter(named.items()))
     settings = dict(config=given_teacher.config, checkpoint=checkpoint)

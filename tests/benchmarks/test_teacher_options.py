@@ -23,6 +23,7 @@ def test_exact_options_change_next_to_nothing_and_half_precision_a_little(monkey
     assert all(row['ratio'] > 0 and row['shape'] == [1, 64, 64] and not row['trained'] for row in rows.values())
 
 
-def test_a_config_without_a_teacher_is_refused():
-    with pytest.raises(ValueError, match='x has no teacher, there are no options of it to measure'):
-        measured(None)
+@pytest.mark.parametrize('teacher', [None, dict(type='kddet.ExternalTeacher', model='x.onnx')])
+def test_a_config_without_a_teacher_that_has_options_is_refused(teacher):
+    with pytest.raises(ValueError, match='x has no teacher that is a detector of MMDet, there are no options of it'):
+        measured(teacher)
