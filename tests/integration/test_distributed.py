@@ -16,10 +16,9 @@ from kddet.testing import tiny_detector, toy_samples
 def both(function, *arguments):
     """Run a function on both ranks, ``function(rank, *arguments)``.
 
-    In forks, which have imported everything; not beside a GPU, which a fork must not touch.
+    Spawned: a fork of a process in which torch has begun threads can hang.
     """
-    start = 'spawn' if torch.cuda.is_available() else 'fork'
-    multiprocessing.start_processes(function, arguments, nprocs=2, start_method=start)
+    multiprocessing.spawn(function, arguments, nprocs=2)
 
 
 def model(teacher_reads=True, method='HintLearning', family='fcos', empty=False, step1=None):
