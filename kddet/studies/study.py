@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from mmengine.config import Config
 
 from .plan import BASELINE, TEACHER, Plan
 from .runs import Run
@@ -127,7 +126,7 @@ def write_rows(runs: list[Run], path: Path) -> None:
 def _row(run: Run) -> dict:
     result = run.result
     row = dict(run.about, date=result['date'], **result['environment'], config=_config_name(run),
-               methods=_methods(run.cfg), measures=result['measures'], seconds=result['seconds'],
+               methods=_methods(run), measures=result['measures'], seconds=result['seconds'],
                peak_memory_mib=result['peak_memory'], checkpoint=result['checkpoint_hash'],
                **{f'{run.unit}s': run.length})
     for other in run.after:
@@ -148,6 +147,10 @@ def _config_name(run: Run) -> str:
     return Path(run.cfg.filename).name if run.cfg.filename else ''
 
 
-def _methods(cfg: Config) -> dict:
-    methods = cfg.model.get('methods') if cfg.model.get('type') == 'kddet.Distiller' else None
-    return methods.to_dict() if methods else {}
+def _methods(run: Run) -> dict:
+    """As the study has them: ``'{variant}'`` for the checkpoint of an earlier run, wherever that lay."""
+    methods = run.cfg.model.get('methods') if run.cfg.model.get('type') == 'kddet.Distiller' else None
+    text = json.dumps(methods.to_dict() if methods else {})
+    for other in run.after:
+        text = text.replace(json.dumps(str(other.checkpoint)), json.dumps(f'{{{other.about.get("variant")}}}'))
+    return json.loads(text)

@@ -1,6 +1,7 @@
 import pytest
 
 from kddet.studies import Study
+from kddet.studies.study import _methods
 
 CONTENT = '''
 title: A title
@@ -108,6 +109,7 @@ def test_variants_build_on_each_other_and_need_no_teacher(tmp_path, repository):
     assert second.after == (runs['faster-rcnn baseline seed 1'], first)
     assert second.cfg.model.methods.labelenc.step1 == str(first.checkpoint) and 'teacher' not in second.cfg.model
     assert runs['faster-rcnn step1-reconstruction seed 1'].cfg.model.joint is False
+    assert _methods(second)['labelenc']['step1'] == '{step1-joint}' and str(tmp_path) not in str(_methods(second))
     some = study.runs(tmp_path, pairs=['retinanet'], seeds=[0], variants=['step1-joint', 'step2-joint'])
     assert [run.about['variant'] for run in some] == ['baseline', 'step1-joint', 'step2-joint']
     with pytest.raises(ValueError, match='seeds 7 are not in the study labelenc-digits, which has 0, 1, 2'):
