@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from datetime import timedelta
 
 from mmengine.config import Config
@@ -57,12 +58,22 @@ def launch_on_cpu(cfg: Config) -> None:
     if not distributed.is_initialized():
         timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
         distributed.init_process_group('gloo', timeout=timedelta(seconds=timeout))
-        atexit.register(_leave)  # gloo's threads abort a process that ends under them
+        atexit.register(leave)
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         broadcast_buffers=False, find_unused_parameters=cfg.get('find_unused_parameters', False))
     cfg.model_wrapper_cfg = {'type': 'MMDistributedDataParallel', **wrapper, 'device_ids': None}
 
 
-def _leave() -> None:
+def leave(seconds: float = 0.2) -> None:
+    """Leave the process group, and let gloo's threads put down what they hold before the interpreter ends.
+
+    A thread of gloo drops the tensors of a collective after the collective has returned, and needs the GIL to do so:
+    where Python is ending by then, the process aborts ("terminate called without an active exception"). Nothing
+    tells when a thread is through, and the groups that DDP has used are never destructed, so it is given time.
+
+    Args:
+        seconds: for which this thread sleeps, without the GIL.
+    """
     if distributed.is_initialized():
         distributed.destroy_process_group()
+        time.sleep(seconds)

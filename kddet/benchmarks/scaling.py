@@ -15,6 +15,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
 from torch import distributed, multiprocessing
 
+from kddet.launch import leave
 from kddet.memory import keep_freed_memory
 
 from .markdown import markdown
@@ -77,7 +78,7 @@ def _worker(rank: int, cfg: dict, shape: tuple[int, int, int], iters: int, threa
     if alone:
         Path(folder, 'seconds.json').write_text(json.dumps([statistics.median(found[1:]) for found in times]))
     else:
-        distributed.destroy_process_group()
+        leave()
 
 
 def _seconds(step: Callable[[], object], ready) -> float:

@@ -10,6 +10,7 @@ from torch import multiprocessing
 
 from kddet import Distiller, LabelEncAutoencoder
 from kddet.diagnostics import TermWatch
+from kddet.launch import leave
 from kddet.testing import tiny_detector, toy_samples
 
 
@@ -70,7 +71,7 @@ def watched(rank, folder):
     with TermWatch(network.module, scale=8.0) as watch:
         found = gradients(network, batch(True, rank))
     torch.save((plain, found, watch.reports), folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    leave()
 
 
 def worker(rank, folder, *options):
@@ -82,7 +83,7 @@ def worker(rank, folder, *options):
         network.zero_grad()
         found = gradients(network, batch(options[-1], rank))
     torch.save(found, folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    leave()
 
 
 @pytest.mark.parametrize('options', [(True, 'HintLearning', 'fcos', False)] + [
