@@ -107,10 +107,11 @@ def adaptive_sums(student_logits: Tensor, teacher_logits: Tensor, *, beta: float
         zero = at_least_float32(student_logits).sum()
         return AdaptiveSums(zero, zero.detach(), zero.detach())
     if form != 'softmax':
-        options = dict(beta=beta, gamma=gamma, form=form, alpha=alpha, temperature=temperature, detach=detach_weight)
+        options = dict(beta=beta, gamma=gamma, form=form, alpha=alpha, temperature=temperature, detach=detach_weight,
+                       signed=form == 'code' or beta < 0)
         return AdaptiveSums(*_SigmoidSums.apply(student_logits, teacher_logits, weight, options))
     hardness, loss = _softmax_terms(student_logits, teacher_logits, beta, temperature)
-    factor = _power(hardness, gamma)
+    factor = _power(_adaptive(hardness), gamma)
     loss = temperature**2 * (factor.detach() if detach_weight else factor) * loss
     kept = torch.ones_like(factor) if weight is None else weight
     return AdaptiveSums((loss * kept).sum(), adaptive_normalizer(teacher_logits, form=form, weight=weight),
@@ -123,10 +124,10 @@ def adaptive_weight(student_logits: Tensor, teacher_logits: Tensor, *, beta: flo
     """The weight by itself, 0 to 1, of the logits' shape (of the rows for ``'softmax'``); without a gradient."""
     beta, gamma = shape_of(form, beta, gamma)
     if form == 'softmax':
-        return _power(_softmax_terms(student_logits, teacher_logits, beta, temperature)[0], gamma)
+        return _power(_adaptive(_softmax_terms(student_logits, teacher_logits, beta, temperature)[0]), gamma)
     scale = 1.0 if form == 'code' else temperature
     terms = _SigmoidTerms(at_least_float32(student_logits) / scale, at_least_float32(teacher_logits) / scale)
-    return _power(terms.hardness(form, beta), gamma)
+    return _power(_adaptive(terms.hardness(form, beta)), gamma)
 
 
 @torch.no_grad()
@@ -148,9 +149,9 @@ class _SigmoidTerms:
 
     def __init__(self, student: Tensor, teacher: Tensor) -> None:
         self.student, self.teacher = student, teacher
-        self.q = teacher.sigmoid()
-        self.absent = -F.logsigmoid(-student)  # -log(1 - p)
-        self.teacher_absent = -F.logsigmoid(-teacher)
+        self.q, zero = teacher.sigmoid(), teacher.new_zeros(())
+        self.absent = student.logaddexp(zero)  # -log(1 - p)
+        self.teacher_absent = teacher.logaddexp(zero)
 
     @cached_property
     def divergence(self) -> Tensor:
@@ -171,6 +172,10 @@ class _SigmoidTerms:
             present = self.q * (self.absent - self.student)  # -q log p
             return present.mul_(alpha).add_((1 - self.q).mul_(self.absent), alpha=1 - alpha)
         return self.divergence
+
+    def teacher_score(self, power: float) -> Tensor:
+        """The teacher's scores to a power."""
+        return (self.teacher - self.teacher_absent).mul_(power).exp_()
 
     def slopes(self, form: str, alpha: float) -> tuple[Tensor, Tensor]:
         """Derivatives of :meth:`hardness` and of :meth:`weighted` by the student's logits."""
@@ -193,24 +198,26 @@ class _SigmoidSums(torch.autograd.Function):
         # float16 loses what is small before the loss is scaled
         kind = torch.float32 if student.dtype == torch.float16 else student.dtype
         gradient = torch.empty(student.shape, dtype=kind, device=student.device) if ctx.needs_input_grad[0] else None
-        parts = chunks(flat(student), flat(teacher), None if weight is None else weight.expand_as(student),
+        counted = None if weight is None else (weight > 0).to(sums.dtype).expand_as(student)
+        parts = chunks(flat(student), flat(teacher), None if weight is None else weight.expand_as(student), counted,
                        None if gradient is None else flat(gradient))
-        for own, other, kept, slope in parts:
-            terms = _SigmoidTerms(at_least_float32(own) / scale, at_least_float32(other) / scale)
+        for own, other, kept, count, slope in parts:
+            own, other = at_least_float32(own), at_least_float32(other)
+            terms = _SigmoidTerms(own, other) if scale == 1 else _SigmoidTerms(own / scale, other / scale)
             hardness, term = terms.hardness(form, options['beta']), terms.weighted(form, options['alpha'])
-            factor = _power(hardness, gamma)
-            scores = (terms.q if scale == 1 else at_least_float32(other).sigmoid()).pow(POWER)
-            value = (factor * term).mul_(temperature**2)
-            if kept is not None:
-                value, scores = value * kept, scores * (kept > 0)
-            sums += torch.stack([value.sum(), scores.sum(), (factor if kept is None else factor * (kept > 0)).sum()])
+            base = _adaptive(hardness)
+            factor = _power(base, gamma)
+            scores = terms.teacher_score(POWER) if scale == 1 else other.sigmoid().pow(POWER)
+            values = (factor * term).mul_(temperature**2), scores, factor
+            sums += torch.stack([value.sum() if kept is None else (value * by).sum()
+                                 for value, by in zip(values, (kept, count, count))])
             if slope is not None:
                 of_hardness, of_term = terms.slopes(form, options['alpha'])
                 total = of_term * factor
                 if gamma and not options['detach']:
-                    total += of_hardness.mul_(term).mul_(_power_slope(hardness, gamma))
+                    total += of_hardness.mul_(term).mul_(_power_slope(base, hardness, gamma, options['signed']))
                 total *= temperature**2 / scale
-                slope.copy_(total if kept is None else total * kept)
+                slope.copy_(total if kept is None else total.mul_(kept))
         ctx.save_for_backward(gradient)
         ctx.kind = student.dtype
         loss, normalizer, weight_sum = sums.unbind()
@@ -233,19 +240,24 @@ def _softmax_terms(student: Tensor, teacher: Tensor, beta: float, temperature: f
     return divergence - beta * (q * log_q).sum(1), divergence
 
 
-def _power(hardness: Tensor, gamma: float) -> Tensor:
-    weight = -(-hardness.clamp(min=0)).expm1()
+def _adaptive(hardness: Tensor) -> Tensor:
+    """The weight before its power."""
+    return -(-hardness.clamp(min=0)).expm1()
+
+
+def _power(weight: Tensor, gamma: float) -> Tensor:
     if gamma == 1:
         return weight
     return weight.clamp(min=SMALLEST).pow(gamma) if gamma < 1 else weight.pow(gamma)
 
 
-def _power_slope(hardness: Tensor, gamma: float) -> Tensor:
-    """The derivative of :func:`_power`."""
-    slope = (-hardness).exp() * (hardness >= 0)
+def _power_slope(weight: Tensor, hardness: Tensor, gamma: float, signed: bool) -> Tensor:
+    """The derivative of :func:`_power` by the hardness, which is below 0 where it is ``signed``, or by rounding."""
+    slope = 1 - weight
+    if signed:
+        slope *= hardness >= 0
     if gamma == 1:
         return slope
-    weight = -(-hardness.clamp(min=0)).expm1()
     if gamma < 1:
         return (weight.clamp(min=SMALLEST).pow(gamma - 1) * (weight > SMALLEST)).mul_(gamma).mul_(slope)
     return weight.pow(gamma - 1).mul_(gamma).mul_(slope)
