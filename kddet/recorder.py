@@ -172,23 +172,31 @@ class Recorder:
 
 def resolve_tap(model: nn.Module, tap: str, owner: str = 'model') -> nn.Module:
     """The submodule called ``tap``, or a ValueError that lists what is there."""
-    modules = dict(model.named_modules())
     name = module_of(tap)
-    if name and name in modules and is_list(modules[name]):
-        count = len(list(modules[name].children()))
+    try:
+        module = model.get_submodule(name)
+    except AttributeError:
+        module = model
+    if module is model:
+        raise ValueError(_not_there(model, name, tap, owner))
+    if is_list(module):
+        count = len(list(module.children()))
         raise ValueError(f'tap {tap!r} of the {owner} ({type(model).__name__}) is a list of {count} modules, which are '
                          f'called one by one: tap {name}.0 or another')
-    if name and name in modules:
-        return modules[name]
+    return module
+
+
+def _not_there(model: nn.Module, name: str, tap: str, owner: str) -> str:
+    modules = dict(model.named_modules())
     parent = name
     while parent not in modules:
         parent = parent.rpartition('.')[0]
     children = [name for name, _ in modules[parent].named_children()]
     near = difflib.get_close_matches(name, modules, n=3, cutoff=0.8)
-    raise ValueError(f'tap {tap!r} is not in the {owner} ({type(model).__name__}); '
-                     f'{parent or "it"} has {", ".join(children) or "no submodules"}'
-                     + (f'; near matches: {", ".join(near)}' if near else '')
-                     + '; tools/inspect_model.py lists what can be tapped')
+    return (f'tap {tap!r} is not in the {owner} ({type(model).__name__}); '
+            f'{parent or "it"} has {", ".join(children) or "no submodules"}'
+            + (f'; near matches: {", ".join(near)}' if near else '')
+            + '; tools/inspect_model.py lists what can be tapped')
 
 
 def is_list(module: nn.Module) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from kddet.files import write_whole
@@ -31,6 +31,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._whole: set[str] = set()  # whose checksum is right
 
     def __contains__(self, key: str) -> bool:
         return os.path.exists(self.path(key))
@@ -58,19 +59,21 @@ class Store:
         write_whole(self.folder / 'about.json', json.dumps(about, indent=2, default=str).encode())
 
     def read(self, key: str) -> tuple[dict[str, Tensor], str] | None:
-        """Tensors on the disk's own pages, which are not to be written to, and their layout; None where there is no
-        entry, or a damaged one, which is removed."""
+        """Tensors and their layout; None where there is no entry, or a damaged one, which is removed.
+
+        Its length is compared each time, its checksum the first time that this process reads it.
+        """
         path = self.path(key)
         try:
-            with safe_open(str(path), 'pt') as file:
-                own = json.loads(file.metadata()[OWN])
-                tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-            whole = _checksum(tensors) == own['checksum']
+            content = path.read_bytes()
+            tensors, own = load(content), json.loads(_metadata(content)[OWN])
+            whole = key in self._whole or _checksum(tensors) == own['checksum']
         except FileNotFoundError:
             return None
         except (SafetensorError, KeyError, TypeError, ValueError):
             whole = False
         if whole:
+            self._whole.add(key)
             return tensors, own['layout']
         path.unlink(missing_ok=True)
         return None
@@ -95,6 +98,12 @@ def folder_bytes(folder: Path) -> int:
             except FileNotFoundError:  # renamed meanwhile
                 continue
     return total
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """Of a safetensors file: it begins with the length of its header, which is json."""
+    length = int.from_bytes(content[:8], 'little')
+    return json.loads(content[8:8 + length])['__metadata__']
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> int:
