@@ -68,7 +68,7 @@ class BaseTeacher(nn.Module):
             taps: dotted names of submodules of the detector.
         """
         inputs, shown = self.matched(inputs, samples)
-        with Recorder(self.detector, taps, 'teacher') as records, self.options(inputs.device.type):
+        with Recorder(self.detector, taps, 'teacher', arguments=False) as records, self.options(inputs.device.type):
             records.features = forward_to(self.detector, inputs, records)
         if inputs.shape[2:] != shown:
             records.replace(lambda value: cut(value, inputs.shape, shown))

@@ -1,14 +1,15 @@
 """Time and memory of things side by side in one process."""
 from __future__ import annotations
 
-import ctypes
-import gc
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from itertools import accumulate
 
 import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
 
 
 def median_seconds(measured: Mapping[str, Callable[[], object]], iters: int, device: str) -> dict[str, float]:
@@ -29,10 +30,9 @@ def median_seconds(measured: Mapping[str, Callable[[], object]], iters: int, dev
 
 
 def peak_memory(call: Callable[[], object], device: str) -> float:
-    """MiB that ``call`` takes at its peak beyond what was there: of torch's allocator on a GPU, resident on a CPU.
+    """MiB of tensors that ``call`` holds at its peak beyond what was there, as torch's allocator counts them.
 
-    Raises:
-        OSError, AttributeError: on a CPU without Linux's ``/proc`` and glibc.
+    What libraries take for themselves while they compute (oneDNN's scratch, packed weights) is not among it on a CPU.
     """
     if device != 'cpu':
         _wait(device)
@@ -41,18 +41,13 @@ def peak_memory(call: Callable[[], object], device: str) -> float:
         call()
         _wait(device)
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # what was freed goes back, or it would be taken again unseen
-    Path('/proc/self/clear_refs').write_text('5')  # the peak begins anew
-    before = _resident('VmRSS')
-    call()
-    return (_resident('VmHWM') - before) / 1024
-
-
-def _resident(key: str) -> int:
-    """KiB of the process that are in memory, or were at most."""
-    line, = (line for line in Path('/proc/self/status').read_text().splitlines() if line.startswith(key))
-    return int(line.split()[1])
+    os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # or the profiler says on stderr that it starts and stops
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=False) as traced:
+        call()
+    events = [event for event in traced.profiler.kineto_results.events()  # type: ignore[union-attr]
+              if event.name() == '[memory]' and event.device_type() == DeviceType.CPU]
+    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return max(accumulate(changes), default=0) / 2**20
 
 
 def _wait(device: str) -> None:

@@ -125,6 +125,7 @@ class Recorder:
         taps: dotted names of submodules, relative to the model, for what they give; ``name:input`` for what they take;
             or words of detection such as ``neck.P3`` (:func:`kddet.taps.parse_tap`).
         owner: what to call the model in messages, ``'student'`` or ``'teacher'``.
+        arguments: keep what the submodules take in, too, which holds the layers before them in memory.
 
     Example:
         >>> from torch import nn
@@ -135,9 +136,9 @@ class Recorder:
         torch.Size([1, 8, 4, 4])
     """
 
-    def __init__(self, model: nn.Module, taps, owner: str = 'model') -> None:
+    def __init__(self, model: nn.Module, taps, owner: str = 'model', arguments: bool = True) -> None:
         self._modules = {tap: resolve_tap(model, tap, owner) for tap in dict.fromkeys(taps)}
-        self._owner, self._model = owner, model
+        self._owner, self._model, self._arguments = owner, model, arguments
         self._size: tuple[int, int] | None = None  # of the image that went through the backbone
 
     def __enter__(self) -> Records:
@@ -166,7 +167,8 @@ class Recorder:
                                    'where it carries no gradient; tap a module outside the checkpointed block, or set '
                                    'with_cp=False')
             output = select(output, self._size)
-            records.add(tap, Call(args, kwargs, output, _versions(_value(tap, args, output))))
+            value = _value(tap, args, output)
+            records.add(tap, Call(args, kwargs, output, _versions(value)) if self._arguments else call_of(tap, value))
         return hook
 
 

@@ -109,7 +109,7 @@ class FrozenTeacher(BaseTeacher):
         features = records.features
         if self.dtype is not None:  # no RoIAlign has bfloat16
             features = tuple(level.float() for level in features)
-        with Recorder(self.detector, roi_taps(records), 'teacher') as replayed:
+        with Recorder(self.detector, roi_taps(records), 'teacher', arguments=False) as replayed:
             forward_rois(self.detector, features, rois)
         records.extend(replayed)
 

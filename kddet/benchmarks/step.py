@@ -45,7 +45,7 @@ class Cost:
     distillation: float  # (c) the whole step
     student_memory: float
     distillation_memory: float
-    recorded_memory: float  # of what the methods read of the teacher
+    recorded_memory: float  # of what the methods read of the teacher, or of the encodings
     machine: str
     date: str
     cache: str | None = None  # the type that a warm cache of the teacher keeps, of the distillation step alone
@@ -110,8 +110,8 @@ def measure(cfg: Config, name: str, *, batch: int, height: int, width: int, boxe
         return Cost(
             config=name, shape=(batch, height, width), amp=amp, iters=iters, student=seconds['student'],
             teacher=seconds['teacher'], distillation=seconds['distillation'],
-            student_memory=peak_memory(steps['student'], device),
-            distillation_memory=peak_memory(steps['distillation'], device), recorded_memory=_mebibytes(reference()),
+            student_memory=_peak(model, steps['student'], device),
+            distillation_memory=_peak(model, steps['distillation'], device), recorded_memory=_mebibytes(reference()),
             cache=', '.join(dict.fromkeys(cache.dtype or 'exact' for cache in caches)) or None, **where(device))
 
 
@@ -190,20 +190,18 @@ def training_step(model: Any, inputs: Tensor, samples: list, device: str, amp: b
     return step
 
 
-def _reference(model: Distiller, inputs: Tensor, samples: list, device: str, amp: bool) -> Callable[[], list[Records]]:
+def _reference(model: Distiller, inputs: Tensor, samples: list, device: str, amp: bool) -> Callable[[], list]:
     """What the methods read beside the student: teachers, on the student's RoIs where they have any, or encodings."""
     methods = list(model.methods.values())
     taps = {name: list(dict.fromkeys(tap for own, method in model.methods.items() if model.teacher_of(own) is teacher
                                      for tap in method.teacher_taps)) for name, teacher in model.teachers.items()}
     rois = _rois(model, inputs, samples) if any(map(roi_taps, taps.values())) else []
 
-    def reference() -> list[Records]:
+    def reference() -> list:
         with _autocast(device, amp):
-            for method in methods:
-                if isinstance(method, LabelEnc):
-                    method.encode(samples)
-            return [_recorded(teacher, inputs, samples, taps[name], rois) for name, teacher in model.teachers.items()
-                    if taps[name]]
+            encodings = [method.encode(samples) for method in methods if isinstance(method, LabelEnc)]
+            return encodings + [_recorded(teacher, inputs, samples, taps[name], rois)
+                                for name, teacher in model.teachers.items() if taps[name]]
     return reference
 
 
@@ -221,19 +219,27 @@ def _rois(model: Distiller, inputs: Tensor, samples: list) -> list[Tensor]:
     return recorded_rois(records, taps)
 
 
-def _mebibytes(recorded: list[Records]) -> float:
-    """Of all tensors in records, each counted once."""
+def _peak(model: Any, step: Callable[[], None], device: str) -> float:
+    """Of a step that begins without gradients, as every step does."""
+    for parameter in model.parameters():
+        parameter.grad = None
+    return peak_memory(step, device)
+
+
+def _mebibytes(recorded: Any) -> float:
+    """Of all tensors in records and encodings, each counted once."""
     found: dict[int, int] = {}
 
     def count(value: Any) -> None:
         if isinstance(value, Tensor):
             found[value.data_ptr()] = value.numel() * value.element_size()
+        elif isinstance(value, Records):
+            for calls in value.values():
+                count([call.output for call in calls])
         elif isinstance(value, (tuple, list)):
             for item in value:
                 count(item)
-    for calls in (calls for records in recorded for calls in records.values()):
-        for call in calls:
-            count(call.output)
+    count(recorded)
     return sum(found.values()) / 2**20
 
 
