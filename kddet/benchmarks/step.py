@@ -219,7 +219,7 @@ def _rois(model: Distiller, inputs: Tensor, samples: list) -> list[Tensor]:
     return recorded_rois(records, taps)
 
 
-def _peak(model: Any, step: Callable[[], None], device: str) -> float:
+def _peak(model: Any, step: Callable[[], object], device: str) -> float:
     """Of a step that begins without gradients, as every step does."""
     for parameter in model.parameters():
         parameter.grad = None

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +12,45 @@ from torch import Tensor, nn
 from kddet.recorder import Call, ClassMap, Records
 
 
+class Scores(NamedTuple):
+    """Class logits of one level as the heads lay them out, so that comparing them element by element copies nothing."""
+    student: Tensor  # (N, A, C, P): images, anchors of a cell, classes, cells; (R, 1, C, 1) of RoIs
+    teacher: Tensor | None  # the same shape; None for a level that the teacher does not have
+
+
 @dataclass(frozen=True)
 class Classification:
     """Class logits of one head, one row an anchor, a point or a RoI; the rows of both models are in the same order."""
-    student: Tensor  # (R, C) of a sigmoid head; (R, C + 1) of a softmax head, the background last
-    teacher: Tensor  # the same shape
+    levels: tuple[Scores, ...]  # C classes of a sigmoid head, C + 1 of a softmax head, the background last
     labels: Tensor  # (R,), the background is C
     weights: Tensor  # (R,), 0 for what is ignored or was not sampled
     softmax: bool
     num_samples: Tensor  # how many rows the head's own loss counts, a scalar
     avg_factor: float | Tensor  # what the head's own loss is divided by
+
+    @cached_property
+    def student(self) -> Tensor:
+        """Rows ``(R, C)`` or ``(R, C + 1)``, by level, image, cell, anchor: a copy where there are several levels."""
+        return _rows([level.student for level in self.levels])
+
+    @cached_property
+    def teacher(self) -> Tensor:
+        """The same of the teacher, 0 where it has no such level."""
+        return _rows([torch.zeros_like(level.student) if level.teacher is None else level.teacher
+                      for level in self.levels])
+
+    @property
+    def paired(self) -> list[tuple[Tensor, Tensor]]:
+        """Student and teacher, ``(N, A, C, P)`` each, of every level that both have."""
+        return [(level.student, level.teacher) for level in self.levels if level.teacher is not None]
+
+    def by_level(self, values: Tensor) -> list[Tensor]:
+        """A value a row, ``(R,)``, as ``(N, A, 1, P)`` for each level of :attr:`paired`."""
+        shapes = [level.student.shape for level in self.levels]
+        parts = values.split([images * anchors * cells for images, anchors, _, cells in shapes])
+        return [part.view(images, cells, anchors).transpose(1, 2)[:, :, None].contiguous()
+                for part, (images, anchors, _, cells), level in zip(parts, shapes, self.levels)
+                if level.teacher is not None]
 
 
 @dataclass(frozen=True)
@@ -146,8 +176,9 @@ class HeadReader:
         if rows.softmax:
             weights = weights * ((labels < count) | (rows.labels == total))
             own, other = [*own, total], [*other, self.class_counts[1]]
-        return replace(rows, student=rows.student[:, own], teacher=rows.teacher[:, other], labels=labels,
-                       weights=weights)
+        levels = tuple(Scores(level.student[:, :, own], None if level.teacher is None else level.teacher[:, :, other])
+                       for level in rows.levels)
+        return replace(rows, levels=levels, labels=labels, weights=weights)
 
     def positives(self, labels: Tensor) -> Tensor:
         """Indices ``(P,)`` of the rows that were assigned a class."""
@@ -172,3 +203,8 @@ def argument(call: Call, position: int, name: str) -> Any:
 def same_code(head: nn.Module, host: type, names: Sequence[str]) -> bool:
     """Whether a head is a ``host`` and has these methods from it, whatever its layers are."""
     return isinstance(head, host) and all(getattr(type(head), name) is getattr(host, name) for name in names)
+
+
+def _rows(levels: list[Tensor]) -> Tensor:
+    rows = [level.permute(0, 3, 1, 2).reshape(-1, level.shape[2]) for level in levels]
+    return rows[0] if len(rows) == 1 else torch.cat(rows)

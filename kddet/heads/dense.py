@@ -11,7 +11,7 @@ from kddet.external.detector import ExternalHead
 from kddet.levels import pair_levels
 from kddet.recorder import Pyramid, Records
 
-from .base import Classification, HeadReader, Regression, argument
+from .base import Classification, HeadReader, Regression, Scores, argument
 
 KEPT_SIZES = 32  # sizes of the batch whose priors are kept
 
@@ -94,12 +94,13 @@ class DenseReader(HeadReader):
         return f'{self.tap} {" and ".join(sides)}' if sides else ''
 
     def classification(self, student: Records, teacher: Records) -> Classification:
-        scores, (width, other_width) = student.pyramid(self.tap, 0), self.widths
+        own, other = student.pyramid(self.tap, 0), teacher.pyramid(self.tap, 0)
         assigned = self.of_all_images(student, self.assigned(student))
-        weights = self.paired(scores, assigned.weights)
+        weights = self.paired(own, assigned.weights)
+        levels = tuple(Scores(_by_anchor(level, self.widths[0]), _by_anchor(other[self.partner[index]], self.widths[1])
+                              if index in self.partner else None) for index, level in enumerate(own))
         return self.shared(Classification(
-            rows(scores, width), self.teacher_rows(teacher.pyramid(self.tap, 0), scores, other_width), assigned.labels,
-            weights, softmax=not self.head.use_sigmoid_cls, num_samples=(weights > 0).sum(),
+            levels, assigned.labels, weights, softmax=not self.head.use_sigmoid_cls, num_samples=(weights > 0).sum(),
             avg_factor=assigned.avg_factor), teacher)
 
     def regression(self, student: Records, teacher: Records) -> Regression:
@@ -203,6 +204,12 @@ class DenseReader(HeadReader):
 def rows(maps: Any, width: int) -> Tensor:
     """Maps ``(N, A * width, H, W)`` a level -> ``(M, width)``: by level, image, cell, anchor."""
     return torch.cat([level.permute(0, 2, 3, 1).reshape(-1, width) for level in maps])
+
+
+def _by_anchor(level: Tensor, width: int) -> Tensor:
+    """``(N, A * width, H, W)`` -> ``(N, A, width, H * W)``, without a copy."""
+    images, channels, height, cells = level.shape
+    return level.reshape(images, channels // width, width, height * cells)
 
 
 def gathered(calls: Any, position: int, name: str, like: Tensor, width: int | None = None) -> Tensor:

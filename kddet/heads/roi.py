@@ -10,7 +10,7 @@ from torch import Tensor
 from kddet.recorder import Records
 from kddet.rois import EXTRACTOR
 
-from .base import Classification, HeadReader, Regression, argument
+from .base import Classification, HeadReader, Regression, Scores, argument
 
 
 class RoIReader(HeadReader):
@@ -39,9 +39,10 @@ class RoIReader(HeadReader):
     def classification(self, student: Records, teacher: Records) -> Classification:
         call = student[f'{self.tap}.loss_cls'][0]
         weights = argument(call, 2, 'weight')
+        scores = (records.pyramid(self.tap, 0)[0][:, None, :, None] for records in (student, teacher))
         return self.shared(Classification(
-            student.pyramid(self.tap, 0)[0], teacher.pyramid(self.tap, 0)[0], argument(call, 1, 'target'), weights,
-            softmax=True, num_samples=(weights > 0).sum(), avg_factor=call.kwargs['avg_factor']), teacher)
+            (Scores(*scores),), argument(call, 1, 'target'), weights, softmax=True, num_samples=(weights > 0).sum(),
+            avg_factor=call.kwargs['avg_factor']), teacher)
 
     def regression(self, student: Records, teacher: Records) -> Regression:
         labels = argument(student[f'{self.tap}.loss_cls'][0], 1, 'target')

@@ -9,9 +9,14 @@ CHUNK = dict(cpu=2**16, cuda=2**22)  # elements at a time: what a core's cache h
 
 
 def chunks(*tensors: Tensor | None) -> Iterator[tuple]:
-    """Parts of tensors of one shape, cut along their first dimension; None stays None."""
+    """Parts of tensors of one shape, cut along their first dimensions; None stays None."""
     first = next(tensor for tensor in tensors if tensor is not None)
-    rows = max(1, CHUNK.get(first.device.type, CHUNK['cuda']) * len(first) // first.numel())
-    parts = [None if tensor is None else tensor.split(rows) for tensor in tensors]
-    for index in range(max(len(part) for part in parts if part is not None)):
-        yield tuple(None if part is None else part[index] for part in parts)
+    most = CHUNK.get(first.device.type, CHUNK['cuda'])
+    rows = most * len(first) // first.numel()
+    if rows or first.dim() == 1:
+        parts = [None if tensor is None else tensor.split(rows) for tensor in tensors]
+        for index in range(-(-len(first) // rows)):
+            yield tuple(None if part is None else part[index] for part in parts)
+    else:
+        for index in range(len(first)):
+            yield from chunks(*(None if tensor is None else tensor[index] for tensor in tensors))

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
 from kddet.heads import Classification, HeadReader
-from kddet.losses.adaptive_distillation import adaptive_sums, adaptive_weight, shape_of
+from kddet.losses.adaptive_distillation import AdaptiveSums, adaptive_sums, adaptive_weight, shape_of
 from kddet.recorder import Records
 from kddet.registry import MODELS
 
@@ -63,8 +64,13 @@ class AdaptiveDistillation(HeadMethod):
     def _terms(self, reader: HeadReader, rows: Classification, inside: Tensor | None) -> dict[str, Tensor]:
         kept = (rows.weights > 0).float() if inside is None else (rows.weights > 0) * inside.float()
         form, shape = self._form(reader, rows)
-        sums = adaptive_sums(rows.student, rows.teacher, form=form, alpha=self.alpha, detach_weight=self.detach_weight,
-                             weight=kept if form == 'softmax' else kept[:, None], **shape)
+        options: dict[str, Any] = dict(form=form, alpha=self.alpha, detach_weight=self.detach_weight, **shape)
+        if form == 'softmax':
+            sums = adaptive_sums(rows.student, rows.teacher, weight=kept, **options)
+        else:
+            levels = [adaptive_sums(*pair, weight=weight, **options)
+                      for pair, weight in zip(rows.paired, rows.by_level(kept))]
+            sums = AdaptiveSums(*(torch.stack(parts).sum() for parts in zip(*levels)))
         normalizer = rows.avg_factor if self.normalizer == 'positives' else reduce_mean(sums.normalizer).clamp(min=1)
         statistics = self._statistics(rows, kept, form, shape, sums.weight)
         return {f'loss{reader.suffix}': reader.factor * sums.loss / normalizer,
@@ -83,13 +89,15 @@ class AdaptiveDistillation(HeadMethod):
     def _statistics(self, rows: Classification, kept: Tensor, form: str, shape: dict[str, float],
                     total: Tensor) -> dict[str, Tensor]:
         """Means over what was assigned, from one class a row, and over the rest, from the sum of all weights."""
-        columns = rows.student.shape[1]
+        columns = rows.levels[0].student.shape[2]
         foreground = kept * (rows.labels < columns - rows.softmax)
         if form == 'softmax':
             weights, count = adaptive_weight(rows.student, rows.teacher, form=form, **shape), kept.sum()
         else:
-            column = rows.labels.clamp(max=columns - 1)[:, None]
-            own, other = rows.student.gather(1, column)[:, 0], rows.teacher.gather(1, column)[:, 0]
+            column = rows.by_level(rows.labels.clamp(max=columns - 1))
+            own, other = (torch.cat([level.gather(2, index).flatten() for level, index in zip(levels, column)])
+                          for levels in zip(*rows.paired))
+            foreground = torch.cat([level.flatten() for level in rows.by_level(foreground)])
             weights, count = adaptive_weight(own, other, form=form, **shape), kept.sum() * columns
         positive, positives = (weights * foreground).sum(), foreground.sum()
         return dict(weight_positive=positive / positives.clamp(min=1),

@@ -20,7 +20,7 @@ class Chen2017(DistillMethod):
 
     Chen et al., *Learning Efficient Object Detection Models with Knowledge Distillation*, NIPS 2017, Sec. 3:
     :math:`L = L_{RPN} + L_{RCN} + \gamma L_{hint}`. Each part takes its own arguments, whose defaults are the
-    paper's; None or a ``loss_weight`` of 0 leaves a part out.
+    paper's; None, a ``loss_weight`` of 0 or the ``mu`` of ``cls`` at 1 leaves a part out.
 
     Args:
         hint: arguments of :class:`kddet.HintLearning`; its ``loss_weight`` is :math:`\gamma = 0.5`.
@@ -45,8 +45,8 @@ class Chen2017(DistillMethod):
                  if options is not None}
         self.parts = ModuleDict({name: part for name, part in parts.items() if part.weight})
         if not len(self.parts):
-            raise ValueError('Chen2017 has all its parts switched off (None, or loss_weight 0); leave one on, or take '
-                             'the method out')
+            raise ValueError('Chen2017 has all its parts switched off (None, loss_weight 0, or the mu of cls 1); leave '
+                             'one on, or take the method out')
         self.compares_classes = any(part.compares_classes for part in self.parts.values())
 
     def bind(self, student: Any, teacher: Any) -> None:

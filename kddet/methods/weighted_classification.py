@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -32,7 +33,8 @@ class WeightedClassification(HeadMethod):
     too: choose ``mu`` near 1 where many have none.
 
     Args:
-        mu: the paper's :math:`\mu`, for which it gives no value.
+        mu: the paper's :math:`\mu`, for which it gives no value. At 1 the hard loss is all there is, and the method is
+            off, as with ``loss_weight=0``.
         background_weight: of the background inside the sum over classes; the paper's is 1.5.
         temperature: the paper finds none to work best.
         heads: which of ``'dense'``, ``'rpn'``, ``'roi'``; None takes all of the student's.
@@ -47,7 +49,7 @@ class WeightedClassification(HeadMethod):
     def __init__(self, mu: float = 0.5, background_weight: float = 1.5, temperature: float = 1.0,
                  heads: Sequence[str] | None = None, dense_normalizer: str = 'samples',
                  loss_weight: float = 1.0) -> None:
-        super().__init__(heads, loss_weight)
+        super().__init__(heads, 0.0 if mu == 1 else loss_weight)
         if not 0 <= mu <= 1:
             raise ValueError(f'mu is {mu}, it must be between 0 and 1')
         if loss_weight > self.highest_weight:
@@ -67,7 +69,10 @@ class WeightedClassification(HeadMethod):
 
     def _soft(self, rows: Classification, head: str) -> Tensor:
         samples = head == 'dense' and self.dense_normalizer == 'samples'
-        loss = weighted_soft_cross_entropy if rows.softmax else weighted_soft_binary_cross_entropy
-        return loss(rows.student, rows.teacher, background_weight=self.background_weight, temperature=self.temperature,
-                    weight=rows.weights if rows.softmax else rows.weights[:, None],
-                    avg_factor=rows.num_samples.clamp(min=1) if samples else rows.avg_factor)
+        options: dict[str, Any] = dict(background_weight=self.background_weight, temperature=self.temperature,
+                       avg_factor=rows.num_samples.clamp(min=1) if samples else rows.avg_factor)
+        if rows.softmax:
+            return weighted_soft_cross_entropy(rows.student, rows.teacher, weight=rows.weights, **options)
+        levels = [weighted_soft_binary_cross_entropy(*pair, weight=weight, **options)
+                  for pair, weight in zip(rows.paired, rows.by_level(rows.weights))]
+        return sum(levels[1:], levels[0])

@@ -93,6 +93,20 @@ def test_same_weights_give_the_same_rows(variant):
 
 
 @pytest.mark.parametrize('variant', VARIANTS)
+def test_levels_are_the_rows_without_a_copy_of_the_logits(variant):
+    heads, student, _ = read(twins(variant))
+    for reader, scores, _ in heads:
+        for model in range(2):
+            maps = [pair[model] for pair in scores.paired]
+            index = scores.by_level(torch.arange(len(scores.labels)))  # of its row, where a logit stands in a level
+            for level, row in zip(maps, index):
+                column = torch.arange(level.shape[2])[:, None].expand_as(level)
+                assert torch.equal((scores.student, scores.teacher)[model][row.expand_as(level), column], level)
+        own = [level.data_ptr() for level in student.pyramid(reader.tap, 0)]
+        assert [level.student.data_ptr() for level in scores.levels] == own
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
 def test_rows_give_the_host_its_own_classification_loss(variant):
     heads, student, losses = read(twins(variant))
     for reader, scores, _ in heads:
@@ -231,9 +245,10 @@ def test_rois_are_scaled_to_a_larger_input():
     features = model.teacher.record(data['inputs'], data['data_samples'], ['neck', 'roi_head.bbox_head',
                                                                           'roi_head.bbox_roi_extractor'])
     rois = bbox2roi([torch.tensor([[8., 8., 40., 56.]]), torch.tensor([[20., 20., 70., 60.]])])
-    model.teacher.replay(features, [rois])
+    with torch.no_grad(), Recorder(model.teacher.detector, ['roi_head.bbox_roi_extractor']) as seen:
+        model.teacher.replay(features, [rois])
     assert features.pyramid('neck')[0].shape[2:] == (48, 48)
-    assert torch.equal(features['roi_head.bbox_roi_extractor'][0].args[1][:, 1:], 1.5 * rois[:, 1:])
+    assert torch.equal(seen['roi_head.bbox_roi_extractor'][0].args[1][:, 1:], 1.5 * rois[:, 1:])
     assert features['roi_head.bbox_head'][0].output[0].shape == (2, 4)
 
 

@@ -60,11 +60,11 @@ def test_the_hard_term_is_scaled_and_everything_else_is_the_plain_detectors(fami
 
 
 @pytest.mark.parametrize('family', FAMILIES)
-@pytest.mark.parametrize('options', [dict(cls=dict(mu=1.0), reg=dict(loss_weight=0.0), hint=None),
-                                     dict(loss_weight=0.0)], ids=['weights 0', 'method off'])
+@pytest.mark.parametrize('options', [dict(type='kddet.WeightedClassification', mu=1.0),
+                                     dict(type='kddet.Chen2017', loss_weight=0.0)], ids=['mu 1', 'method off'])
 def test_weight_zero_is_the_plain_detector_bit_for_bit(family, options):
     expected, gradients = step(plain(family))
-    log, own = step(distiller(family, chen=dict(type='kddet.Chen2017', **options)))
+    log, own = step(distiller(family, own=options))
     assert all(torch.equal(value, log[key]) for key, value in expected.items())
     assert gradients.keys() == own.keys() and all(torch.equal(value, own[key]) for key, value in gradients.items())
 
