@@ -13,6 +13,7 @@ from kddet.forward import forward_to
 from kddet.padding import cut, pad_to_multiple
 from kddet.pixels import Renormalise, pad_value
 from kddet.recorder import ClassMap, Recorder, Records
+from kddet.rois import roi_taps
 
 
 class BaseTeacher(nn.Module):
@@ -69,7 +70,8 @@ class BaseTeacher(nn.Module):
         """
         inputs, shown = self.matched(inputs, samples)
         with Recorder(self.detector, taps, 'teacher', arguments=False) as records, self.options(inputs.device.type):
-            records.features = forward_to(self.detector, inputs, records)
+            features = forward_to(self.detector, inputs, records)
+            records.features = features if roi_taps(records) else None
         if inputs.shape[2:] != shown:
             records.replace(lambda value: cut(value, inputs.shape, shown))
         records.class_map = self.class_map

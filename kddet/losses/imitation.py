@@ -3,12 +3,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from .hint import at_least_float32
 
 
-def imitation_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], masks: Sequence[Tensor], *,
+def imitation_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], masks: Sequence[Tensor | None], *,
                    avg_factor: float | Tensor | None = None) -> Tensor:
     r"""Compare adapted features with the teacher's at the cells of a mask.
 
@@ -22,7 +24,7 @@ def imitation_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], masks: 
     Args:
         student: ``(N, C, H, W)`` a level, adapted to the teacher's width.
         teacher: the same shapes; detached.
-        masks: ``(N, H, W)`` a level, bool.
+        masks: ``(N, H, W)`` a level, bool; None where every cell counts, as in a level of masked cells alone.
         avg_factor: takes the place of :math:`N_p`, where it is averaged over processes.
 
     Returns:
@@ -39,11 +41,15 @@ def imitation_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], masks: 
                          'masks; they must agree')
     total: Tensor | float = 0.0
     for own, other, mask in zip(student, teacher, masks):
-        if own.shape != other.shape or mask.shape != (len(own), *own.shape[2:]):
+        if own.shape != other.shape or (mask is not None and mask.shape != (len(own), *own.shape[2:])):
             raise ValueError(f'the student feature is {tuple(own.shape)}, the teacher feature {tuple(other.shape)}, '
-                             f'the mask {tuple(mask.shape)}; they must be (N, C, H, W) twice and (N, H, W)')
-        difference = at_least_float32(own) - at_least_float32(other.detach())
-        total = total + (difference.square().sum(1) * mask).sum()
+                             f'the mask {None if mask is None else tuple(mask.shape)}; they must be (N, C, H, W) twice '
+                             'and (N, H, W)')
+        own, other = at_least_float32(own), at_least_float32(other.detach())
+        if mask is not None:
+            other = torch.where(mask[:, None], other, own.detach())
+        total = total + F.mse_loss(own, other, reduction='sum')
     if avg_factor is None:
-        avg_factor = sum(mask.sum() for mask in masks).clamp(min=1)  # type: ignore[union-attr]
+        cells = [own[:, 0].numel() if mask is None else mask.sum() for own, mask in zip(student, masks)]
+        avg_factor = torch.as_tensor(sum(cells)).clamp(min=1)
     return total / (2 * avg_factor)  # type: ignore[return-value]

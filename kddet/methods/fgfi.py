@@ -128,7 +128,8 @@ class FineGrainedImitation(DistillMethod):
         return 1.0 if iteration is None else min(1.0, iteration / self.warmup)
 
 
-def _near(adapter: nn.Module, student: Tensor, teacher: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _near(adapter: nn.Module, student: Tensor, teacher: Tensor,
+          mask: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     """Adapted student, teacher and mask of a level; of its masked cells alone where that saves a convolution.
 
     On a GPU the whole map is adapted: the count of cells would have to be waited for, and the convolution is cheap.
@@ -136,4 +137,4 @@ def _near(adapter: nn.Module, student: Tensor, teacher: Tensor, mask: Tensor) ->
     if student.device.type != 'cpu' or type(adapter) is not Adapter or 2 * mask.sum() > mask.numel():
         return adapter(student), teacher, mask
     rows = adapter.at(student, mask), teacher.permute(0, 2, 3, 1)[mask]
-    return rows[0][..., None, None], rows[1][..., None, None], mask.new_ones(len(rows[0]), 1, 1)
+    return rows[0][..., None, None], rows[1][..., None, None], None

@@ -21,6 +21,13 @@ def test_cells_are_pooled_over_levels_and_images():
     assert loss.item() == pytest.approx((12 + 0 + 12) / (2 * (3 + 4 + 3)))
 
 
+def test_a_level_without_a_mask_counts_every_cell():
+    pairs = [STUDENT, STUDENT], [TEACHER, TEACHER]
+    whole = torch.ones_like(MASK)
+    assert imitation_loss(*pairs, [MASK, None]).item() == pytest.approx(imitation_loss(*pairs, [MASK, whole]).item())
+    assert imitation_loss([STUDENT], [TEACHER], [None]).item() == pytest.approx(2.5)
+
+
 def test_denominator_can_be_given():
     assert imitation_loss([STUDENT], [TEACHER], [MASK], avg_factor=torch.tensor(6.)).item() == pytest.approx(1.0)
 
