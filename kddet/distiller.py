@@ -108,6 +108,7 @@ class Distiller(StudentWrapper):
         active = {name: method for name, method in self.methods.items() if method.weight}
         batch_inputs, batch_data_samples, labelled = labelled_first(batch_inputs, batch_data_samples)
         read = {name: own.record(batch_inputs, batch_data_samples, active) for name, own in self._teachers.items()}
+        made = {name: method.record(batch_data_samples) for name, method in active.items()}
         proposals = extractor_taps(self.student) if any(map(roi_taps, read.values())) else []
         taps = dict.fromkeys([*taps_of(active, 'student_taps'), *proposals])
         with Recorder(self.student, taps, 'student') as student_records:
@@ -120,7 +121,8 @@ class Distiller(StudentWrapper):
                         for key, factor in method.student_factors(method.weight).items()})
         for name, method in self.methods.items():
             if name in active:
-                terms = method(student_records, read.get(self.taught_by[name], NOTHING), batch_data_samples)
+                taught = read.get(self.taught_by[name], NOTHING) if made[name] is None else made[name]
+                terms = method(student_records, taught, batch_data_samples)
                 self._check_gradient(name, terms)
                 _add(losses, name, _named(name, terms, method.weight))
             elif (zero := method.untouched()) is not None:

@@ -1,4 +1,5 @@
 import copy
+import weakref
 
 import pytest
 import torch
@@ -42,6 +43,19 @@ def test_runs_no_deeper_than_some_tap_asks(taps, expected):
     calls = count_calls(frozen.detector)
     frozen.record(torch.rand(1, 3, 64, 64), None, taps)
     assert calls == expected
+
+
+@pytest.mark.parametrize(('name', 'taps', 'kept'), [
+    ('retinanet', ['neck', 'bbox_head'], False), ('faster-rcnn', ['neck'], False),
+    ('faster-rcnn', ['neck', 'roi_head.bbox_head'], True)])
+def test_nothing_is_kept_that_no_method_reads(name, taps, kept):
+    """The maps before a tap would stay in memory through the student's whole forward."""
+    frozen, seen = teacher(name), []
+    frozen.detector.backbone.register_forward_hook(lambda *call: seen.extend(map(weakref.ref, call[2])))
+    frozen.detector.neck.register_forward_hook(lambda *call: seen.extend(map(weakref.ref, call[2])))
+    records = frozen.record(torch.rand(1, 3, 64, 64), None, taps)
+    assert all(not call.args and not call.kwargs for calls in records.values() for call in calls)
+    assert len(seen) == 9 and all(level() is None for level in seen[:4]) and (records.features is not None) == kept
 
 
 def test_dense_head_taps():

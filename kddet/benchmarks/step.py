@@ -19,7 +19,6 @@ from kddet.distiller import Distiller
 from kddet.labelenc import LabelEncAutoencoder
 from kddet.labelenc.autoencoder import num_classes_of
 from kddet.measure import median_seconds, peak_memory
-from kddet.methods import LabelEnc
 from kddet.recorder import Recorder, Records
 from kddet.registry import MODELS
 from kddet.rois import extractor_taps, recorded_rois, roi_taps
@@ -190,17 +189,17 @@ def training_step(model: Any, inputs: Tensor, samples: list, device: str, amp: b
     return step
 
 
-def _reference(model: Distiller, inputs: Tensor, samples: list, device: str, amp: bool) -> Callable[[], list]:
+def _reference(model: Distiller, inputs: Tensor, samples: list, device: str, amp: bool) -> Callable[[], list[Records]]:
     """What the methods read beside the student: teachers, on the student's RoIs where they have any, or encodings."""
     methods = list(model.methods.values())
     taps = {name: list(dict.fromkeys(tap for own, method in model.methods.items() if model.teacher_of(own) is teacher
                                      for tap in method.teacher_taps)) for name, teacher in model.teachers.items()}
     rois = _rois(model, inputs, samples) if any(map(roi_taps, taps.values())) else []
 
-    def reference() -> list:
+    def reference() -> list[Records]:
         with _autocast(device, amp):
-            encodings = [method.encode(samples) for method in methods if isinstance(method, LabelEnc)]
-            return encodings + [_recorded(teacher, inputs, samples, taps[name], rois)
+            made = [records for method in methods if (records := method.record(samples)) is not None]
+            return made + [_recorded(teacher, inputs, samples, taps[name], rois)
                                 for name, teacher in model.teachers.items() if taps[name]]
     return reference
 
@@ -226,20 +225,18 @@ def _peak(model: Any, step: Callable[[], object], device: str) -> float:
     return peak_memory(step, device)
 
 
-def _mebibytes(recorded: Any) -> float:
-    """Of all tensors in records and encodings, each counted once."""
+def _mebibytes(recorded: list[Records]) -> float:
+    """Of all tensors in records, each counted once."""
     found: dict[int, int] = {}
 
     def count(value: Any) -> None:
         if isinstance(value, Tensor):
             found[value.data_ptr()] = value.numel() * value.element_size()
-        elif isinstance(value, Records):
-            for calls in value.values():
-                count([call.output for call in calls])
         elif isinstance(value, (tuple, list)):
             for item in value:
                 count(item)
-    count(recorded)
+    for records in recorded:
+        count([call.output for calls in records.values() for call in calls])
     return sum(found.values()) / 2**20
 
 

@@ -68,12 +68,19 @@ class DistillMethod(BaseModule):
     def init_student(self, student: Any) -> None:
         """Change the weights that the student starts from; not called with ``loss_weight=0``, the plain student."""
 
+    def record(self, samples: list) -> Records | None:
+        """What a frozen model of the method's own says of a batch, in place of a teacher's records; None without one.
+
+        Called before the student runs, so that what the model computes on the way is gone by then.
+        """
+        return None
+
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
         """The method's losses, not yet weighted.
 
         Args:
             student: records of the student's own ``loss`` forward, with gradients.
-            teacher: records of the teacher on the same batch, without.
+            teacher: records of the teacher on the same batch, without; or those of :meth:`record`.
             samples: MMDet data samples with ``gt_instances``; boxes in network-input pixels.
 
         Returns:

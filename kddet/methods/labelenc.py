@@ -24,13 +24,14 @@ from kddet.labelenc.encoder import LabelEncoder
 from kddet.labelenc.maps import present_label_map
 from kddet.levels import describe_levels
 from kddet.probe import probe
-from kddet.recorder import Records
+from kddet.recorder import Records, call_of
 from kddet.registry import MODELS
 from kddet.student_wrapper import Unregistered
 
 from .base import DistillMethod
 
 REMEDY = "Train step 1 with the student's own backbone widths, neck, heads and classes"
+ENCODINGS = 'encodings'  # what the records of the label encoder hold
 PREFIXES = f'{DISTILLER_PREFIX}encoder.', f'{DISTILLER_PREFIX}encoder_neck.'
 
 
@@ -106,7 +107,12 @@ class LabelEnc(DistillMethod):
 
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
         features = [self.adapter(level) for level in student.pyramid(NECK)]
-        return dict(loss=encoding_distance(features, self.encode(samples)))
+        return dict(loss=encoding_distance(features, teacher.pyramid(ENCODINGS)))
+
+    def record(self, samples: list) -> Records:
+        records = Records([ENCODINGS], 'label encoder')
+        records.add(ENCODINGS, call_of(ENCODINGS, self.encode(samples)))
+        return records
 
     @torch.no_grad()
     def encode(self, samples: list) -> tuple[Tensor, ...]:

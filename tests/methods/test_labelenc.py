@@ -80,10 +80,10 @@ def test_loss_is_the_distance_to_the_encodings_of_step_1(step1):
     data = model.data_preprocessor(toy_samples(), True)
     seen = method.encode(data['data_samples'])
 
-    class Records:
+    class Features:
         def pyramid(self, tap):
             return [2 * level + 1 for level in seen]
-    assert method(Records(), None, data['data_samples'])['loss'] < 1e-4
+    assert method(Features(), method.record(data['data_samples']), data['data_samples'])['loss'] < 1e-4
     saved = torch.load(step1 / 'fcos.pth')['state_dict']
     autoencoder = LabelEncAutoencoder(tiny_detector('fcos'), dict(stem_channels=8), dim=0)
     autoencoder.load_state_dict(saved)
@@ -91,6 +91,16 @@ def test_loss_is_the_distance_to_the_encodings_of_step_1(step1):
     maps = autoencoder.label_maps(data['data_samples'], data['inputs'].shape[2:])
     expected = autoencoder.encoder_neck(autoencoder.encoder(maps))
     assert all(torch.equal(own, other) for own, other in zip(seen, expected, strict=True))
+
+
+def test_labels_are_encoded_before_the_student_runs(step1):
+    """What the encoder computes on the way is gone when the student's activations come."""
+    model, order = distiller(step1, 'fcos'), []
+    model.methods['labelenc']._frozen.module.register_forward_hook(lambda *_: order.append('encoder'))
+    model.student.backbone.register_forward_hook(lambda *_: order.append('student'))
+    data = model.data_preprocessor(toy_samples(), True)
+    model.loss(data['inputs'], data['data_samples'])
+    assert order == ['encoder', 'student']
 
 
 def test_a_copy_starts_by_itself(step1):
