@@ -1,5 +1,6 @@
 import time
 
+import pytest
 import torch
 
 from kddet.measure import median_seconds, peak_memory
@@ -8,9 +9,20 @@ from kddet.measure import median_seconds, peak_memory
 def test_peak_is_what_was_taken_at_once():
     def call():
         first = torch.ones(20 * 2**18)  # 20 MiB
-        del first
+        second = first + 1
+        del first, second
         return torch.ones(30 * 2**18)
-    assert 25 < peak_memory(call, 'cpu') < 60
+    assert [peak_memory(call, 'cpu') for _ in range(3)] == pytest.approx([40] * 3, abs=0.01)
+
+
+def test_backward_passes_are_seen():
+    weight = torch.ones(2**18, requires_grad=True)
+
+    def call():
+        weight.grad = None
+        weight.square().sum().backward()
+    call()
+    assert 2 <= peak_memory(call, 'cpu') < 4.5
 
 
 def test_each_in_turn():

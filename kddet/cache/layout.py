@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,11 +35,7 @@ def take_apart(records: Records, taps: Iterable[str], count: int) -> tuple[list[
     tensors: list[Tensor] = []
     known: dict[tuple, int] = {}
 
-    def number(value: Any, tap: str) -> Any:
-        if isinstance(value, (tuple, list)):
-            return [number(item, tap) for item in value]
-        if value is None:
-            return None
+    def number(value: Any, tap: str) -> int:
         if not isinstance(value, Tensor) or not value.dim() or len(value) != count:
             what = f'{tuple(value.shape)} for {count} pictures' if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f'tap {tap!r} of the teacher gives {what}; a cache keeps tensors by picture, (N, ...): '
@@ -48,9 +45,10 @@ def take_apart(records: Records, taps: Iterable[str], count: int) -> tuple[list[
             known[same] = len(tensors)
             tensors.append(value)
         return known[same]
-    places = {tap: [number(value, tap) for value in records.values_of(tap)] for tap in taps if tap not in below}
+    places: dict[str, Any] = {tap: [_each(value, partial(number, tap=tap)) for value in records.values_of(tap)]
+                              for tap in taps if tap not in below}
     if below:
-        places[FEATURES] = number(records.features, FEATURES)
+        places[FEATURES] = _each(records.features, partial(number, tap=FEATURES))
     dtypes = [str(tensor.dtype).removeprefix('torch.') for tensor in tensors]
     return tensors, json.dumps(dict(places=places, dtypes=dtypes, formats=[_format(tensor) for tensor in tensors]))
 
@@ -67,11 +65,7 @@ def put_together(entries: Sequence[dict[str, Tensor]], layout: str, taps: Iterab
     described = json.loads(layout)
     joined: dict[int, Tensor] = {}
 
-    def value(place: Any) -> Any:
-        if isinstance(place, list):
-            return tuple(value(item) for item in place)
-        if place is None:
-            return None
+    def tensor(place: int) -> Tensor:
         if place not in joined:
             dtype, memory = (getattr(torch, described[what][place]) for what in ('dtypes', 'formats'))
             joined[place] = _stacked([entry[str(place)] for entry in entries], dtype, memory, device)
@@ -80,9 +74,17 @@ def put_together(entries: Sequence[dict[str, Tensor]], layout: str, taps: Iterab
     below = roi_taps(records)
     for tap in records:
         for place in described['places'].get(tap, ()):
-            records.add(tap, call_of(tap, value(place)))
-    records.features = value(described['places'][FEATURES]) if below else None
+            records.add(tap, call_of(tap, _each(place, tensor)))
+    records.features = _each(described['places'][FEATURES], tensor) if below else None
     return records
+
+
+def _each(value: Any, function: Callable[[Any], Any]) -> Any:
+    """``function`` of each leaf of nested lists, as tuples; no closure that calls itself, which would keep the tensors
+    until the garbage collector comes."""
+    if isinstance(value, (tuple, list)):
+        return tuple(_each(item, function) for item in value)
+    return None if value is None else function(value)
 
 
 def _stacked(rows: list[Tensor], dtype: torch.dtype, memory: torch.memory_format, device: torch.device) -> Tensor:

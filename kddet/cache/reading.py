@@ -29,6 +29,7 @@ class CachedRecords(Records):
     def wait(self) -> None:
         """Have every tensor there."""
         entries = [entry.result() for entry in self._entries]
+        self._entries = []  # or each would be kept beside the batch that it becomes part of
         whole = all(entry and entry[1] == entries[0][1] for entry in entries)
         records = put_together([entry[0] for entry in entries], entries[0][1], self, self._device) if whole \
             else self._live()

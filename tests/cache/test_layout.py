@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -30,6 +33,20 @@ def test_records_come_back_tap_by_tap():
     assert torch.equal(pair[1], vector) and nothing is None
     with pytest.raises(ValueError, match="'head'.*was not asked for"):
         put_together(split(tensors, 2), layout, ['neck'], torch.device('cpu')).pyramid('head')
+
+
+def test_tensors_go_with_the_records_and_wait_for_no_garbage_collector():
+    gc.disable()
+    try:
+        found = records(neck=[(torch.rand(2, 3, 4, 4), torch.rand(2, 3, 2, 2))])
+        tensors, layout = take_apart(found, found, 2)
+        again = put_together(split(tensors, 2), layout, ['neck'], torch.device('cpu'))
+        left = [weakref.ref(level) for taken in (found, again) for level in taken.pyramid('neck')]
+        assert all(level() is not None for level in left)
+        del found, again, tensors
+        assert [level() for level in left] == [None] * 4
+    finally:
+        gc.enable()
 
 
 def test_features_are_kept_for_taps_in_the_roi_head():
