@@ -30,7 +30,7 @@ KINDS = dict(
     step=Kind(
         'A step', "The plain student's step (a), the teacher's forward as deep as the methods read it, or the label "
         "encoder's (b), the whole distillation step (c), and what is left of it for the methods' own terms "
-        "(d = c - a - b). Memory is the step's peak, in tensors, over that of the plain student's with the recorded maps. "
+        "(d = c - a - b). Memory is the step's peak, in tensors, over the plain student's with the recorded maps. "
         '`tools/benchmark.py CONFIG...`',
         ('config', 'shape', 'amp', 'cache'), lambda rows: table([Cost.of(row) for row in rows])),
     mmrazor=Kind(
