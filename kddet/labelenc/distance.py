@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kddet.losses.hint import at_least_float32
+from kddet.losses.squares import sum_of_squares
 
 
 class LabelAdapter(Sequential):
@@ -31,7 +32,7 @@ def encoding_distance(features: Sequence[Tensor], encodings: Sequence[Tensor]) -
         encodings: of the labels, of the same shapes; detached.
 
     Returns:
-        A float32 scalar, that scale and shift of a level of either side do not change.
+        A float32 scalar, that scale and shift of a level of either side do not change; it can be differentiated once.
 
     Example:
         >>> import torch
@@ -42,14 +43,10 @@ def encoding_distance(features: Sequence[Tensor], encodings: Sequence[Tensor]) -
     shapes = [[tuple(level.shape) for level in pyramid] for pyramid in (features, encodings)]
     if shapes[0] != shapes[1]:
         raise ValueError(f'the features are {shapes[0]}, the encodings {shapes[1]}; they must agree level by level')
-    total = sum(_squares(_normalised(own) - _normalised(other.detach())) for own, other in zip(features, encodings))
+    total = sum(sum_of_squares(_normalised(own) - _normalised(other.detach()))
+                for own, other in zip(features, encodings))
     return torch.as_tensor(total) / sum(own.numel() for own in features)
 
 
 def _normalised(level: Tensor) -> Tensor:
     return F.layer_norm(at_least_float32(level), level.shape[1:], eps=1e-5)
-
-
-def _squares(difference: Tensor) -> Tensor:
-    """Their sum, which keeps the difference alone for the backward pass."""
-    return difference.flatten().dot(difference.flatten())

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from .hint import at_least_float32
+from .squares import sum_of_squares
 
 
 def imitation_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], masks: Sequence[Tensor | None], *,
@@ -27,7 +28,8 @@ def imitation_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], masks: 
         avg_factor: takes the place of :math:`N_p`, where it is averaged over processes.
 
     Returns:
-        A float32 scalar (float64 for float64 input); without a cell in the mask, a zero with a gradient.
+        A float32 scalar (float64 for float64 input), which can be differentiated once; without a cell in the mask, a
+        zero with a gradient.
 
     Example:
         >>> import torch
@@ -48,7 +50,7 @@ def imitation_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], masks: 
         difference = own - other
         if mask is not None:
             difference *= mask[:, None]
-        total = total + difference.flatten().dot(difference.flatten())  # keeps the difference alone
+        total = total + sum_of_squares(difference)
     if avg_factor is None:
         cells = [own[:, 0].numel() if mask is None else mask.sum() for own, mask in zip(student, masks)]
         avg_factor = torch.as_tensor(sum(cells)).clamp(min=1)
