@@ -21,7 +21,7 @@ from kddet.student_wrapper import StudentWrapper, random_state_kept
 from kddet.teacher import teacher_class, without_cache
 from kddet.teacher_settings import called, check_all_read, check_reader, check_teachers, method_options, teacher_of
 from kddet.teachers import build_cache, build_teachers, taps_of
-from kddet.unlabelled import forward_unlabelled, labelled_first
+from kddet.unlabelled import check_unlabelled, forward_unlabelled, labelled_first
 
 if TYPE_CHECKING:
     from kddet.cache.teacher_cache import TeacherCache
@@ -107,6 +107,8 @@ class Distiller(StudentWrapper):
         """
         active = {name: method for name, method in self.methods.items() if method.weight}
         batch_inputs, batch_data_samples, labelled = labelled_first(batch_inputs, batch_data_samples)
+        if labelled < len(batch_inputs):
+            check_unlabelled(active)
         read = {name: own.record(batch_inputs, batch_data_samples, active) for name, own in self._teachers.items()}
         made = {name: method.record(batch_data_samples) for name, method in active.items()}
         proposals = extractor_taps(self.student) if any(map(roi_taps, read.values())) else []
@@ -114,7 +116,7 @@ class Distiller(StudentWrapper):
         with Recorder(self.student, taps, 'student') as student_records:
             losses = dict(self.student.loss(batch_inputs[:labelled], batch_data_samples[:labelled]))
         if labelled < len(batch_inputs):
-            forward_unlabelled(self.student, batch_inputs[labelled:], active, student_records)
+            forward_unlabelled(self.student, batch_inputs[labelled:], student_records)
         for name, own in self._teachers.items():
             own.complete(read[name], student_records, proposals)
         _scale(losses, {key: factor for method in active.values()

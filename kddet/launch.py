@@ -75,5 +75,7 @@ def leave(seconds: float = 0.2) -> None:
         seconds: for which this thread sleeps, without the GIL.
     """
     if distributed.is_initialized():
-        distributed.destroy_process_group()
-        time.sleep(seconds)
+        try:
+            distributed.destroy_process_group()
+        finally:
+            time.sleep(seconds)

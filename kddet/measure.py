@@ -32,7 +32,8 @@ def median_seconds(measured: Mapping[str, Callable[[], object]], iters: int, dev
 def peak_memory(call: Callable[[], object], device: str) -> float:
     """MiB of tensors that ``call`` holds at its peak beyond what was there, as torch's allocator counts them.
 
-    What libraries take for themselves while they compute (oneDNN's scratch, packed weights) is not among it on a CPU.
+    On a CPU, what libraries take for themselves while they compute (oneDNN's scratch, packed weights) is not among it,
+    and tensors from before that ``call`` frees are not taken off: free them first.
     """
     if device != 'cpu':
         _wait(device)
@@ -42,11 +43,12 @@ def peak_memory(call: Callable[[], object], device: str) -> float:
         _wait(device)
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # or the profiler says on stderr that it starts and stops
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=False) as traced:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as traced:
         call()
     events = [event for event in traced.profiler.kineto_results.events()  # type: ignore[union-attr]
               if event.name() == '[memory]' and event.device_type() == DeviceType.CPU]
-    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    order = 'start_ns' if events and hasattr(events[0], 'start_ns') else 'start_us'  # torch before 2.4
+    changes = [event.nbytes() for event in sorted(events, key=lambda event: getattr(event, order)())]
     return max(accumulate(changes), default=0) / 2**20
 
 

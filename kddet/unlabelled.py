@@ -60,15 +60,11 @@ def check_all_labelled(samples: list, who: str) -> None:
                          'kddet.Distiller can use them')
 
 
-def forward_unlabelled(student: Any, inputs: Tensor, methods: dict, records: Records) -> None:
-    """Forward images without labels through the student and append them to what was recorded of the labelled ones.
-
-    They are a batch of their own for the student's batch norm.
+def check_unlabelled(methods: dict) -> None:
+    """Refuse methods that images without labels have nothing for.
 
     Args:
-        inputs: ``(U, 3, H, W)``.
         methods: the active ones, by name.
-        records: of the student's own loss forward on the labelled images.
 
     Raises:
         ValueError: a method reads labels of every image, or the RoI head, which has no RoIs to run on.
@@ -79,6 +75,17 @@ def forward_unlabelled(student: Any, inputs: Tensor, methods: dict, records: Rec
         if reads:
             raise ValueError(f'method {name!r} ({type(method).__name__}) reads {reads} and cannot be used with '
                              'use_hard_loss=False; leave it on, or choose other `heads` or taps')
+
+
+def forward_unlabelled(student: Any, inputs: Tensor, records: Records) -> None:
+    """Forward images without labels through the student and append them to what was recorded of the labelled ones.
+
+    They are a batch of their own for the student's batch norm.
+
+    Args:
+        inputs: ``(U, 3, H, W)``.
+        records: of the student's own loss forward on the labelled images.
+    """
     with Recorder(student, records, 'student') as unlabelled:
         forward_to(student, inputs, records)
     records.append_unlabelled(unlabelled, len(inputs))

@@ -45,7 +45,10 @@ def main() -> None:
         "form='code'": lambda: backward(adaptive_distillation_loss(student, teacher, weight=weight[:, None], beta=0.0,
                                                                    gamma=2.0, form='code'))}
     seconds = median_seconds(measured, args.iters, args.device)
-    memory = {name: peak_memory(call, args.device) for name, call in measured.items()}
+    memory = {}
+    for name, call in measured.items():
+        student.grad = None
+        memory[name] = peak_memory(call, args.device)
     first = next(iter(measured))
     print(f'{rows} x {args.classes} logits (a picture of {args.shape[0]} x {args.shape[1]}), forward and backward, '
           f'{args.device}, {torch.get_num_threads()} threads, median of {args.iters}:')

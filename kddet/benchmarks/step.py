@@ -236,7 +236,7 @@ def _mebibytes(recorded: list[Records]) -> float:
             for item in value:
                 count(item)
     for records in recorded:
-        count([call.output for calls in records.values() for call in calls])
+        count([records.values_of(tap) for tap in records])
     return sum(found.values()) / 2**20
 
 

@@ -176,8 +176,9 @@ class HeadReader:
         if rows.softmax:
             weights = weights * ((labels < count) | (rows.labels == total))
             own, other = [*own, total], [*other, self.class_counts[1]]
-        levels = tuple(Scores(level.student[:, :, own], None if level.teacher is None else level.teacher[:, :, other])
-                       for level in rows.levels)
+        columns, others = (torch.tensor(classes, device=device) for classes in (own, other))
+        levels = tuple(Scores(level.student[:, :, columns],
+                              None if level.teacher is None else level.teacher[:, :, others]) for level in rows.levels)
         return replace(rows, levels=levels, labels=labels, weights=weights)
 
     def positives(self, labels: Tensor) -> Tensor:

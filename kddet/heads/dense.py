@@ -207,9 +207,9 @@ def rows(maps: Any, width: int) -> Tensor:
 
 
 def _by_anchor(level: Tensor, width: int) -> Tensor:
-    """``(N, A * width, H, W)`` -> ``(N, A, width, H * W)``, without a copy."""
+    """``(N, A * width, H, W)`` -> ``(N, A, width, H * W)``, without a copy but of maps in channels_last."""
     images, channels, height, cells = level.shape
-    return level.reshape(images, channels // width, width, height * cells)
+    return level.contiguous().view(images, channels // width, width, height * cells)
 
 
 def gathered(calls: Any, position: int, name: str, like: Tensor, width: int | None = None) -> Tensor:

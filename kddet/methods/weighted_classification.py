@@ -49,7 +49,7 @@ class WeightedClassification(HeadMethod):
     def __init__(self, mu: float = 0.5, background_weight: float = 1.5, temperature: float = 1.0,
                  heads: Sequence[str] | None = None, dense_normalizer: str = 'samples',
                  loss_weight: float = 1.0) -> None:
-        super().__init__(heads, 0.0 if mu == 1 else loss_weight)
+        super().__init__(heads, loss_weight)
         if not 0 <= mu <= 1:
             raise ValueError(f'mu is {mu}, it must be between 0 and 1')
         if loss_weight > self.highest_weight:
@@ -57,6 +57,8 @@ class WeightedClassification(HeadMethod):
                              "term's factor is 1 - loss_weight * (1 - mu)")
         if dense_normalizer not in NORMALIZERS:
             raise ValueError(f'dense_normalizer is {dense_normalizer!r}, allowed are {list(NORMALIZERS)}')
+        if mu == 1:
+            self.loss_weight = 0.0
         self.mu, self.background_weight, self.temperature = mu, background_weight, temperature
         self.dense_normalizer = dense_normalizer
 
