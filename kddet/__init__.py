@@ -7,7 +7,6 @@ from .adapters import Adapter  # noqa: E402
 from .checkpoint import load_checkpoint  # noqa: E402
 from .datasets import UnlabelledDataset  # noqa: E402
 from .distiller import Distiller  # noqa: E402
-from .external_teacher import ExternalTeacher  # noqa: E402
 from .hooks import LossWeightHook, MethodDiagnosticsHook, TeacherCacheHook, TermWatchHook  # noqa: E402
 from .labelenc import LabelEncAutoencoder, LabelEncoder  # noqa: E402
 from .losses import HintLoss  # noqa: E402
@@ -21,10 +20,11 @@ from .methods import (  # noqa: E402
     TeacherBoundedRegression,
     WeightedClassification,
 )
-from .recorder import Recorder, Records  # noqa: E402
+from .recording.recorder import Recorder, Records  # noqa: E402
 from .registry import DATASETS, HOOKS, MODELS  # noqa: E402
 from .safe_pickle import allow_mmengine_objects  # noqa: E402
-from .teacher import FrozenTeacher  # noqa: E402
+from .teachers.external.teacher import ExternalTeacher  # noqa: E402
+from .teachers.frozen import FrozenTeacher  # noqa: E402
 
 __version__ = '0.1.0'
 __all__ = ['Adapter', 'AdaptiveDistillation', 'Chen2017', 'DATASETS', 'DistillMethod', 'Distiller',

@@ -8,19 +8,19 @@ import torch
 from mmengine.model import ModuleDict
 from torch import Tensor
 
-from kddet.base_teacher import BaseTeacher
+from kddet.diagnostics.gradients import reaches
 from kddet.errors import RunFailed
-from kddet.gradients import reaches
 from kddet.methods.base import DistillMethod
 from kddet.options import check_options
-from kddet.probe import probe
-from kddet.recorder import Recorder, Records
+from kddet.recording.probe import probe
+from kddet.recording.recorder import Recorder, Records
+from kddet.recording.rois import extractor_taps, roi_taps
 from kddet.registry import MODELS
-from kddet.rois import extractor_taps, roi_taps
 from kddet.student_wrapper import StudentWrapper, random_state_kept
-from kddet.teacher import teacher_class, without_cache
-from kddet.teacher_settings import called, check_all_read, check_reader, check_teachers, method_options, teacher_of
-from kddet.teachers import build_cache, build_teachers, taps_of
+from kddet.teachers.base import BaseTeacher
+from kddet.teachers.frozen import teacher_class, without_cache
+from kddet.teachers.settings import called, check_all_read, check_reader, check_teachers, method_options, teacher_of
+from kddet.teachers.teacher import build_cache, build_teachers, taps_of
 from kddet.unlabelled import check_unlabelled, forward_unlabelled, labelled_first
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def check_methods(teacher: dict | None, methods: dict | None, teachers: dict | N
     """Refuse settings that teachers or methods do not take, before anything is built or loaded.
 
     Returns:
-        The settings of the teachers by their names (:func:`kddet.teacher_settings.named_teachers`).
+        The settings of the teachers by their names (:func:`kddet.teachers.settings.named_teachers`).
 
     Raises:
         ValueError: names the setting, and what is allowed.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from torch import Tensor, nn
 
 from kddet.adapters import in_words
-from kddet.recorder import Pyramid
+from kddet.recording.recorder import Pyramid
 
 PROBE_SIZE = 256  # pixels of the probe image's sides; every stride up to 128 gives a map of its own size
 

@@ -13,7 +13,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from kddet.checkpoint import DISTILLER_PREFIX
-from kddet.config import with_preprocessor
+from kddet.project.config import with_preprocessor
 
 
 class StudentWrapper(BaseDetector):

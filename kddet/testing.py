@@ -14,7 +14,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from kddet.config import load_config
+from kddet.project.config import load_config
 
 NUM_CLASSES = 3
 CONFIGS = {

@@ -6,10 +6,10 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor
 
-from kddet.config import data_sources
-from kddet.forward import forward_to
-from kddet.recorder import Recorder, Records
-from kddet.rois import roi_taps
+from kddet.project.config import data_sources
+from kddet.recording.forward import forward_to
+from kddet.recording.recorder import Recorder, Records
+from kddet.recording.rois import roi_taps
 
 USE_HARD_LOSS = 'use_hard_loss'  # meta information of a data sample; images without it are labelled
 

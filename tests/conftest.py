@@ -14,9 +14,9 @@ from mmengine.logging import MessageHub, MMLogger  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
 import kddet  # noqa: E402, F401
-from kddet.cli import quiet  # noqa: E402
+from kddet.command_line.parser import quiet  # noqa: E402
 from kddet.datasets import make_digits  # noqa: E402
-from kddet.overlay import distillation_config  # noqa: E402
+from kddet.project.overlay import distillation_config  # noqa: E402
 from kddet.studies.plan import move_data  # noqa: E402
 
 quiet()

@@ -4,7 +4,7 @@ import re
 from inspect import signature
 
 from kddet import HOOKS, MODELS, Distiller, DistillMethod
-from kddet.teacher import teacher_class
+from kddet.teachers.frozen import teacher_class
 from kddet.testing import tiny_detector, toy_samples
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kddet import Distiller
-from kddet.config import load_config, student_config
+from kddet.project.config import load_config, student_config
 from kddet.testing import tiny_detector, toy_samples
 from kddet.testing import training_step as step
 from kddet.unlabelled import check_unlabelled_data

@@ -9,10 +9,10 @@ from mmengine.registry import init_default_scope
 
 from kddet.benchmarks.arguments import add_arguments, append_row, begin, of_batch
 from kddet.benchmarks.step import Cost, measure, table
-from kddet.classes import resolve_class_map
-from kddet.cli import Parser, main_guard, natural
-from kddet.config import load_config
-from kddet.teacher_settings import named_teachers
+from kddet.command_line.parser import Parser, main_guard, natural
+from kddet.project.classes import resolve_class_map
+from kddet.project.config import load_config
+from kddet.teachers.settings import named_teachers
 
 
 def parse_args() -> argparse.Namespace:

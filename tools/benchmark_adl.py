@@ -5,9 +5,9 @@ import torch
 from mmdet.models.losses import FocalLoss
 from torch import Tensor
 
-from kddet.cli import Parser, add_device_argument, main_guard, positive, quiet
+from kddet.benchmarks.measure import median_seconds, peak_memory
+from kddet.command_line.parser import Parser, add_device_argument, main_guard, positive, quiet
 from kddet.losses import adaptive_distillation_loss
-from kddet.measure import median_seconds, peak_memory
 
 STRIDES = (8, 16, 32, 64, 128)
 

@@ -3,9 +3,9 @@ import argparse
 
 import torch
 
-from kddet.cli import Parser, add_device_argument, main_guard, positive, quiet
+from kddet.benchmarks.measure import median_seconds, peak_memory
+from kddet.command_line.parser import Parser, add_device_argument, main_guard, positive, quiet
 from kddet.labelenc import LabelEncoder, LabelMap, label_maps, present_label_map
-from kddet.measure import median_seconds, peak_memory
 
 
 def parse_args() -> argparse.Namespace:

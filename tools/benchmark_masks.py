@@ -4,12 +4,12 @@ import argparse
 import torch
 from mmengine.registry import MODELS, init_default_scope
 
+from kddet.benchmarks.measure import median_seconds
 from kddet.benchmarks.step import random_boxes
-from kddet.cli import Parser, add_device_argument, main_guard, positive, quiet
-from kddet.config import load_config
+from kddet.command_line.parser import Parser, add_device_argument, main_guard, positive, quiet
 from kddet.heads.priors import LevelPriors
 from kddet.masks import anchor_sides, batch_fine_grained_masks, near_objects
-from kddet.measure import median_seconds
+from kddet.project.config import load_config
 from kddet.testing import toy_samples
 
 

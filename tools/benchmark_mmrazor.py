@@ -10,8 +10,8 @@ from mmengine.registry import init_default_scope
 
 from kddet.benchmarks.arguments import add_arguments, begin, finish, of_batch
 from kddet.benchmarks.mmrazor import measure_mmrazor, mmrazor_table, models
-from kddet.cli import Parser, main_guard
-from kddet.config import load_config
+from kddet.command_line.parser import Parser, main_guard
+from kddet.project.config import load_config
 
 
 def parse_args() -> argparse.Namespace:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from kddet.benchmarks.arguments import add_arguments, begin, finish, of_batch
 from kddet.benchmarks.scaling import measure_scaling, scaling_table
-from kddet.cli import Parser, main_guard
-from kddet.config import load_config
+from kddet.command_line.parser import Parser, main_guard
+from kddet.project.config import load_config
 
 
 def parse_args() -> argparse.Namespace:

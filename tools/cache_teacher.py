@@ -11,12 +11,12 @@ from kddet.cache.budget import GB
 from kddet.cache.config import cache_configs, check_writable
 from kddet.cache.fill import fill
 from kddet.cache.store import folder_bytes
-from kddet.classes import resolve_class_map
-from kddet.cli import Parser, Settings, add_device_argument, main_guard
-from kddet.config import build_model, is_distillation, load_config
-from kddet.data import check_data_files
+from kddet.command_line.parser import Parser, Settings, add_device_argument, main_guard
 from kddet.distiller import check_methods
 from kddet.hooks.teacher_cache import open_cache
+from kddet.project.classes import resolve_class_map
+from kddet.project.config import build_model, is_distillation, load_config
+from kddet.project.data import check_data_files
 
 
 def parse_args() -> argparse.Namespace:

@@ -5,8 +5,8 @@ import ast
 from mmengine.config import Config
 
 from kddet.checkpoint import load_checkpoint, load_weights, save_whole, student_weights
-from kddet.cli import Parser, check_file, main_guard
-from kddet.config import build_detector, load_config, student_config
+from kddet.command_line.parser import Parser, check_file, main_guard
+from kddet.project.config import build_detector, load_config, student_config
 
 META = ('dataset_meta', 'epoch', 'iter', 'experiment_name', 'mmengine_version', 'seed', 'time')
 

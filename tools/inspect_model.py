@@ -3,11 +3,11 @@ import argparse
 
 from torch import nn
 
-from kddet.cli import Parser, Settings, main_guard, positive, quiet
-from kddet.config import build_detector, load_config
-from kddet.external.files import is_model_file
-from kddet.external_teacher import ExternalTeacher
-from kddet.inspection import pairing, tappable
+from kddet.command_line.parser import Parser, Settings, main_guard, positive, quiet
+from kddet.project.config import build_detector, load_config
+from kddet.recording.inspection import pairing, tappable
+from kddet.teachers.external.files import is_model_file
+from kddet.teachers.external.teacher import ExternalTeacher
 
 
 def parse_args() -> argparse.Namespace:

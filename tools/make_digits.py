@@ -1,7 +1,7 @@
 """Write the digits data set in COCO format."""
 import argparse
 
-from kddet.cli import Parser, check_folder, main_guard
+from kddet.command_line.parser import Parser, check_folder, main_guard
 from kddet.datasets import make_digits
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kddet.benchmarks.page import page as benchmark_page
 from kddet.benchmarks.page import read_rows as read_benchmarks
-from kddet.cli import Parser, main_guard
+from kddet.command_line.parser import Parser, main_guard
 from kddet.studies import Study
 from kddet.studies.results import page, plot, read_rows, readme_section
 

@@ -8,11 +8,20 @@ from collections.abc import Sequence
 from mmengine.registry import init_default_scope
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
-from kddet.classes import checkpoint_classes, config_classes
-from kddet.cli import Parser, Settings, add_device_argument, check_file, main_guard, natural, positive, share
-from kddet.config import build_detector, load_config, student_config
+from kddet.command_line.parser import (
+    Parser,
+    Settings,
+    add_device_argument,
+    check_file,
+    main_guard,
+    natural,
+    positive,
+    share,
+)
 from kddet.datasets.foreign_boxes import pictures_with_boxes, read_results
 from kddet.datasets.pseudo_labels import Progress, PseudoLabels, category_ids, detect, pictures_of, read_coco
+from kddet.project.classes import checkpoint_classes, config_classes
+from kddet.project.config import build_detector, load_config, student_config
 
 
 def parse_args() -> argparse.Namespace:

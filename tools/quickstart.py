@@ -4,9 +4,9 @@ import json
 import time
 from pathlib import Path
 
-from kddet.cli import Parser, check_folder, main_guard, positive
-from kddet.config import load_config, student_config
+from kddet.command_line.parser import Parser, check_folder, main_guard, positive
 from kddet.datasets import make_digits
+from kddet.project.config import load_config, student_config
 from kddet.studies import Run, execute
 from kddet.studies.plan import move_data
 from kddet.studies.report import draw, parameters_and_flops, table

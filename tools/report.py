@@ -2,9 +2,9 @@
 import argparse
 from pathlib import Path
 
-from kddet.cli import Parser, check_file, main_guard, natural
+from kddet.command_line.parser import Parser, check_file, main_guard, natural
 from kddet.report import make_report
-from kddet.teacher_accuracy import CACHE
+from kddet.teachers.accuracy import CACHE
 
 
 def parse_args() -> argparse.Namespace:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from kddet.cli import Parser, check_folder, main_guard, positive
-from kddet.data import check_data_files
+from kddet.command_line.parser import Parser, check_folder, main_guard, positive
+from kddet.project.data import check_data_files
 from kddet.studies import Study, execute, write_rows
 from kddet.studies.results import gains, read_rows, table
 

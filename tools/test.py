@@ -11,10 +11,10 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from kddet.checkpoint import check_checkpoint, load_checkpoint, load_weights, student_weights
-from kddet.cli import Parser, add_host_arguments, check_folder, main_guard, work_dir_of
-from kddet.config import check_parts, load_config, student_config
-from kddet.data import check_data_files, check_loader
-from kddet.launch import launch_on_cpu
+from kddet.command_line.launch import launch_on_cpu
+from kddet.command_line.parser import Parser, add_host_arguments, check_folder, main_guard, work_dir_of
+from kddet.project.config import check_parts, load_config, student_config
+from kddet.project.data import check_data_files, check_loader
 
 TTA_META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
 

@@ -14,8 +14,9 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from kddet.cache.config import prepare_cache
 from kddet.checkpoint import check_checkpoint, check_resumable
-from kddet.classes import check_config_classes, resolve_class_map
-from kddet.cli import (
+from kddet.command_line.launch import check_strategy, launch_on_cpu
+from kddet.command_line.memory import keep_freed_memory
+from kddet.command_line.parser import (
     Parser,
     Settings,
     add_host_arguments,
@@ -29,15 +30,14 @@ from kddet.cli import (
     spread,
     work_dir_of,
 )
-from kddet.config import check_parts, is_distillation, load_config, write_config
-from kddet.data import check_data_files, check_loader
 from kddet.distiller import check_methods
-from kddet.launch import check_strategy, launch_on_cpu
-from kddet.memory import keep_freed_memory
 from kddet.methods import NAMES
-from kddet.optim import check_optimizer
-from kddet.overlay import diagnose_methods, overlay, watch_terms
 from kddet.preflight import preflight
+from kddet.project.classes import check_config_classes, resolve_class_map
+from kddet.project.config import check_parts, is_distillation, load_config, write_config
+from kddet.project.data import check_data_files, check_loader
+from kddet.project.optim import check_optimizer
+from kddet.project.overlay import diagnose_methods, overlay, watch_terms
 from kddet.unlabelled import check_unlabelled_data
 
 OVERLAY = ('teacher', 'teacher_checkpoint', 'class_map', 'method_options')

@@ -17,11 +17,7 @@ from mmengine.registry import init_default_scope
 
 import kddet
 from kddet.checkpoint import load_checkpoint, load_weights, state_dict_of
-from kddet.classes import config_classes, resolve_class_map
-from kddet.cli import Parser, Settings, check_file, check_folder, main_guard, positive, share
-from kddet.config import build_detector, build_model, is_distillation, load_config, student_config
-from kddet.features import compared_features, feature_methods
-from kddet.inference import TrainedDetector
+from kddet.command_line.parser import Parser, Settings, check_file, check_folder, main_guard, positive, share
 from kddet.options import check_options
 from kddet.pictures import (
     Panel,
@@ -32,10 +28,14 @@ from kddet.pictures import (
     draw_masks,
     mask_titles,
 )
-from kddet.probe import probe
-from kddet.run_log import read_logs
-from kddet.teacher_settings import ONE, method_options, named_teachers
-from kddet.validation import first_batch, given_pictures, validation_pictures
+from kddet.pictures.features import compared_features, feature_methods
+from kddet.pictures.inference import TrainedDetector
+from kddet.pictures.validation import first_batch, given_pictures, validation_pictures
+from kddet.project.classes import config_classes, resolve_class_map
+from kddet.project.config import build_detector, build_model, is_distillation, load_config, student_config
+from kddet.project.run_log import read_logs
+from kddet.recording.probe import probe
+from kddet.teachers.settings import ONE, method_options, named_teachers
 
 IMITATION = 'kddet.FineGrainedImitation'
 

@@ -5,8 +5,8 @@ import argparse
 import json
 from pathlib import Path
 
-from kddet.cli import add_device_argument, check_file, positive, quiet
-from kddet.memory import keep_freed_memory
+from kddet.command_line.memory import keep_freed_memory
+from kddet.command_line.parser import add_device_argument, check_file, positive, quiet
 
 
 def add_arguments(parser: argparse.ArgumentParser, device: bool = True) -> None:

@@ -11,10 +11,10 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
-from kddet.measure import median_seconds
 from kddet.registry import MODELS
 
 from .markdown import markdown
+from .measure import median_seconds
 from .step import toy_batch, training_step
 from .where import where
 

@@ -15,8 +15,8 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import init_default_scope
 from torch import distributed, multiprocessing
 
-from kddet.launch import leave
-from kddet.memory import keep_freed_memory
+from kddet.command_line.launch import leave
+from kddet.command_line.memory import keep_freed_memory
 
 from .markdown import markdown
 from .step import build, check_distiller, toy_batch, training_step

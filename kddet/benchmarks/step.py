@@ -12,20 +12,20 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from kddet.base_teacher import BaseTeacher
 from kddet.cache import Replay
-from kddet.config import is_distillation, with_preprocessor
 from kddet.distiller import Distiller
 from kddet.labelenc import LabelEncAutoencoder
 from kddet.labelenc.autoencoder import num_classes_of
-from kddet.measure import median_seconds, peak_memory
-from kddet.recorder import Recorder, Records
+from kddet.project.config import is_distillation, with_preprocessor
+from kddet.recording.recorder import Recorder, Records
+from kddet.recording.rois import extractor_taps, recorded_rois, roi_taps
 from kddet.registry import MODELS
-from kddet.rois import extractor_taps, recorded_rois, roi_taps
-from kddet.teacher_settings import named_teachers
+from kddet.teachers.base import BaseTeacher
+from kddet.teachers.settings import named_teachers
 from kddet.testing import toy_samples
 
 from .markdown import markdown
+from .measure import median_seconds, peak_memory
 from .where import where
 
 

@@ -8,15 +8,15 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from kddet.config import with_preprocessor
-from kddet.measure import median_seconds
-from kddet.recorder import Records
+from kddet.project.config import with_preprocessor
+from kddet.recording.recorder import Records
 from kddet.registry import MODELS
-from kddet.teacher import FrozenTeacher
-from kddet.teacher_settings import method_options, methods_of, named_teachers
+from kddet.teachers.frozen import FrozenTeacher
+from kddet.teachers.settings import method_options, methods_of, named_teachers
 from kddet.testing import toy_samples
 
 from .markdown import markdown
+from .measure import median_seconds
 from .step import check_distiller
 from .where import where
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from kddet.config import is_distillation, type_name
-from kddet.teacher_settings import named_teachers
+from kddet.project.config import is_distillation, type_name
+from kddet.teachers.settings import named_teachers
 
 from .pipeline import check_pipelines
 

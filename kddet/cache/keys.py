@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kddet.base_teacher import BaseTeacher
+from kddet.teachers.base import BaseTeacher
 
 FORMAT = 1
 PICTURE = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kddet.recorder import Records, call_of
-from kddet.rois import roi_taps
+from kddet.recording.recorder import Records, call_of
+from kddet.recording.rois import roi_taps
 
 FEATURES = 'features'
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import torch
 
-from kddet.recorder import Records
+from kddet.recording.recorder import Records
 
 from .layout import put_together
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from kddet.base_teacher import BaseTeacher
-from kddet.recorder import Records
+from kddet.recording.recorder import Records
+from kddet.teachers.base import BaseTeacher
 
 from .budget import Budget
 from .flips import flipped, others

@@ -9,8 +9,8 @@ from mmdet.models.dense_heads.anchor_head import AnchorHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from torch import nn
 
-from kddet.external.detector import ExternalHead
-from kddet.rois import check_stages
+from kddet.recording.rois import check_stages
+from kddet.teachers.external.detector import ExternalHead
 
 from .anchor import AnchorReader, RPNReader
 from .atss import ATSSReader

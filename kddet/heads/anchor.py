@@ -7,7 +7,7 @@ import torch
 from mmdet.models.dense_heads.anchor_head import AnchorHead
 from torch import Tensor
 
-from kddet.recorder import Call, Pyramid, Records
+from kddet.recording.recorder import Call, Pyramid, Records
 
 from .base import Regression, argument
 from .dense import Assigned, DenseReader, rows

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kddet.recorder import Call, ClassMap, Records
+from kddet.recording.recorder import Call, ClassMap, Records
 
 
 class Scores(NamedTuple):

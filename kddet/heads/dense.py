@@ -7,9 +7,9 @@ import torch
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
-from kddet.external.detector import ExternalHead
 from kddet.levels import pair_levels
-from kddet.recorder import Pyramid, Records
+from kddet.recording.recorder import Pyramid, Records
+from kddet.teachers.external.detector import ExternalHead
 
 from .base import Classification, HeadReader, Regression, Scores, argument
 

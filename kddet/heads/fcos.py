@@ -5,7 +5,7 @@ import torch
 from mmdet.models.dense_heads import FCOSHead
 from torch import Tensor
 
-from kddet.recorder import Pyramid, Records
+from kddet.recording.recorder import Pyramid, Records
 
 from .base import Regression, argument
 from .dense import Assigned, DenseReader, gathered, rows

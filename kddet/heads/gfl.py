@@ -8,7 +8,7 @@ from mmdet.models.dense_heads import GFLHead
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
-from kddet.recorder import Pyramid, Records
+from kddet.recording.recorder import Pyramid, Records
 
 from .base import Regression
 from .dense import DenseReader, gathered, rows

@@ -7,8 +7,8 @@ import torch
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from torch import Tensor
 
-from kddet.recorder import Records
-from kddet.rois import EXTRACTOR
+from kddet.recording.recorder import Records
+from kddet.recording.rois import EXTRACTOR
 
 from .base import Classification, HeadReader, Regression, Scores, argument
 

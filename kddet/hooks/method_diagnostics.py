@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 
-from kddet.diagnostics import TermReport, TermWatch
+from kddet.diagnostics.terms import TermReport, TermWatch
 from kddet.distiller import Distiller
 from kddet.registry import HOOKS
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from kddet.levels import PROBE_SIZE
-from kddet.probe import probe
-from kddet.recorder import Recorder
+from kddet.recording.probe import probe
+from kddet.recording.recorder import Recorder
 from kddet.registry import MODELS
 from kddet.student_wrapper import StudentWrapper, random_state_kept
 from kddet.unlabelled import check_all_labelled

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kddet.heads import Classification, HeadReader
 from kddet.losses.adaptive_distillation import AdaptiveSums, adaptive_sums, adaptive_weight, shape_of
-from kddet.recorder import Records
+from kddet.recording.recorder import Records
 from kddet.registry import MODELS
 
 from .base import HeadMethod

@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from kddet.heads import HeadReader, find_heads
-from kddet.recorder import Records
+from kddet.recording.recorder import Records
 
 
 class DistillMethod(BaseModule):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kddet.heads import HeadReader
 from kddet.losses import teacher_bounded_l2_loss
-from kddet.recorder import Records
+from kddet.recording.recorder import Records
 from kddet.registry import MODELS
 
 from .base import HeadMethod

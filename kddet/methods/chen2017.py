@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.model import ModuleDict
 from torch import Tensor
 
-from kddet.recorder import Records
+from kddet.recording.recorder import Records
 from kddet.registry import MODELS
 
 from .base import DistillMethod

@@ -16,7 +16,7 @@ from kddet.heads.priors import LevelPriors
 from kddet.levels import describe_levels, pair_levels
 from kddet.losses import imitation_loss
 from kddet.masks import SCOPES, AnchorSides, Masks, anchor_sides, near_objects
-from kddet.recorder import Records
+from kddet.recording.recorder import Records
 from kddet.registry import MODELS
 
 from .base import DistillMethod

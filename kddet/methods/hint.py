@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from kddet.adapters import build_adapter
 from kddet.levels import describe_levels, pair_levels
-from kddet.recorder import Records
+from kddet.recording.recorder import Records
+from kddet.recording.rois import roi_taps
 from kddet.registry import MODELS
-from kddet.rois import roi_taps
 
 from .base import DistillMethod
 

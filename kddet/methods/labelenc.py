@@ -23,8 +23,8 @@ from kddet.labelenc.distance import LabelAdapter, encoding_distance
 from kddet.labelenc.encoder import LabelEncoder
 from kddet.labelenc.maps import present_label_map
 from kddet.levels import describe_levels
-from kddet.probe import probe
-from kddet.recorder import Records, call_of
+from kddet.recording.probe import probe
+from kddet.recording.recorder import Records, call_of
 from kddet.registry import MODELS
 from kddet.student_wrapper import Unregistered
 

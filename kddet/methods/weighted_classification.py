@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kddet.heads import Classification
 from kddet.losses import weighted_soft_binary_cross_entropy, weighted_soft_cross_entropy
-from kddet.recorder import Records
+from kddet.recording.recorder import Records
 from kddet.registry import MODELS
 
 from .base import HeadMethod

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kddet.run_log import Log, Series
+from kddet.project.run_log import Log, Series
 
 from .panels import save
 
@@ -19,7 +19,7 @@ def draw_curves(logs: Sequence[Log], path: Path) -> None:
     """One panel a measure or a loss, one colour a run; what some run has not logged, the others show alone.
 
     Args:
-        logs: of :func:`kddet.run_log.read_log`; names tell them apart in the legend.
+        logs: of :func:`kddet.project.run_log.read_log`; names tell them apart in the legend.
         path: of the PNG.
 
     Raises:

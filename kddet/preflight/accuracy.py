@@ -5,10 +5,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from kddet.evaluation import Evaluation
-from kddet.external_teacher import ExternalTeacher
-from kddet.teacher_accuracy import CACHE, teacher_accuracy
-from kddet.teacher_settings import ONE
+from kddet.project.evaluation import Evaluation
+from kddet.teachers.accuracy import CACHE, teacher_accuracy
+from kddet.teachers.external.teacher import ExternalTeacher
+from kddet.teachers.settings import ONE
 
 from .report import NOTE, OK, STOP, Line
 

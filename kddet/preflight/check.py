@@ -7,10 +7,10 @@ from mmengine.dist import broadcast_object_list
 from mmengine.model import is_model_wrapper
 
 from kddet.distiller import Distiller
-from kddet.external.detector import ExternalDetector
 from kddet.student_wrapper import random_state_kept
-from kddet.teacher_accuracy import CACHE
-from kddet.teacher_settings import ONE, named_teachers
+from kddet.teachers.accuracy import CACHE
+from kddet.teachers.external.detector import ExternalDetector
+from kddet.teachers.settings import ONE, named_teachers
 
 from .accuracy import accuracy_line
 from .cache import cache_lines

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from kddet.data import data_leaves
+from kddet.project.data import data_leaves
 
 from .report import NOTE, Line
 

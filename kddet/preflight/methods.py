@@ -6,11 +6,11 @@ from typing import Any
 from torch import nn
 
 from kddet.distiller import Distiller
-from kddet.external.detector import ExternalDetector
 from kddet.heads import find_heads, heads_of
 from kddet.methods.base import DistillMethod
-from kddet.taps import module_of
-from kddet.teacher_settings import ONE
+from kddet.recording.taps import module_of
+from kddet.teachers.external.detector import ExternalDetector
+from kddet.teachers.settings import ONE
 
 from .report import NOTE, OK, Line
 

@@ -6,11 +6,11 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from kddet.base_teacher import BaseTeacher
-from kddet.classes import Classes, config_classes, teacher_classes
-from kddet.config import data_sources, load_config, student_config
-from kddet.external_teacher import ExternalTeacher
-from kddet.pixels import pixel_statistics
+from kddet.project.classes import Classes, config_classes, teacher_classes
+from kddet.project.config import data_sources, load_config, student_config
+from kddet.teachers.base import BaseTeacher
+from kddet.teachers.external.teacher import ExternalTeacher
+from kddet.teachers.pixels import pixel_statistics
 
 from .report import NOTE, OK, Line
 

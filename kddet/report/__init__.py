@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mmengine.config import ConfigDict
 
-from kddet.config import data_sources
-from kddet.teacher_accuracy import CACHE
+from kddet.project.config import data_sources
+from kddet.teachers.accuracy import CACHE
 
 from .comparison import Comparison, class_changes, common_classes, picture_changes
 from .detectors import Detector, line_up

@@ -12,11 +12,11 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
 from kddet.checkpoint import file_hash, load_checkpoint, load_weights, student_weights
-from kddet.classes import measured_classes, teacher_classes
-from kddet.config import build_detector, load_config, student_config
+from kddet.project.classes import measured_classes, teacher_classes
+from kddet.project.config import build_detector, load_config, student_config
 from kddet.student_wrapper import random_state_kept
-from kddet.teacher_accuracy import teacher_step
-from kddet.teacher_settings import ONE, called
+from kddet.teachers.accuracy import teacher_step
+from kddet.teachers.settings import ONE, called
 
 from .accuracy import Accuracy, measure
 from .detections import Step, detections

@@ -9,10 +9,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from kddet.config import is_distillation, load_config, student_config
 from kddet.preflight.report import FILE, Report, read_report
-from kddet.run_log import WORK_DIR, Log, missing_folder, read_log
-from kddet.teacher_settings import named_teachers
+from kddet.project.config import is_distillation, load_config, student_config
+from kddet.project.run_log import WORK_DIR, Log, missing_folder, read_log
+from kddet.teachers.settings import named_teachers
 
 
 class RunFolder:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from kddet.config import data_sources
+from kddet.project.config import data_sources
 from kddet.registry import MODELS
 
 from .run_folder import RunFolder

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from mmengine.config import Config
 
-from kddet.config import data_sources, load_config
-from kddet.overlay import distillation_config
+from kddet.project.config import data_sources, load_config
+from kddet.project.overlay import distillation_config
 
 from .runs import REPOSITORY, PseudoLabelling, Run
 

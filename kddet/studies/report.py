@@ -13,7 +13,7 @@ from mmengine.analysis import get_model_complexity_info
 from mmengine.registry import init_default_scope
 
 from kddet.checkpoint import load_checkpoint, load_weights, student_weights
-from kddet.config import build_detector, student_config
+from kddet.project.config import build_detector, student_config
 
 from .runs import Run
 

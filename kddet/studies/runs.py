@@ -20,7 +20,7 @@ import torch
 from mmengine.config import Config
 
 from kddet.checkpoint import file_hash, load_checkpoint
-from kddet.run_log import log_entries
+from kddet.project.run_log import log_entries
 
 REPOSITORY = Path(__file__).parents[2]
 MEASURES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')

@@ -2,7 +2,7 @@ import pytest
 from mmengine.config import Config
 
 from kddet.benchmarks.scaling import measure_scaling
-from kddet.overlay import distillation_config
+from kddet.project.overlay import distillation_config
 from kddet.testing import tiny_detector
 
 

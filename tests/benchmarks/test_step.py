@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from kddet.benchmarks.step import Cost, measure, table
-from kddet.overlay import distillation_config
+from kddet.project.overlay import distillation_config
 from kddet.testing import tiny_detector
 
 

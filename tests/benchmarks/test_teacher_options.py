@@ -3,7 +3,7 @@ from mmengine.config import Config
 
 from kddet.benchmarks import teacher_options
 from kddet.benchmarks.teacher_options import measure_options
-from kddet.overlay import distillation_config
+from kddet.project.overlay import distillation_config
 from kddet.testing import tiny_detector
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kddet.cache.layout import put_together, take_apart
-from kddet.recorder import Records, call_of
+from kddet.recording.recorder import Records, call_of
 
 
 def records(**values):

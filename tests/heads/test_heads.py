@@ -9,8 +9,8 @@ from torch import nn
 
 from kddet import Distiller
 from kddet.heads import find_heads
-from kddet.recorder import Recorder
-from kddet.rois import extractor_taps, recorded_rois, roi_taps
+from kddet.recording.recorder import Recorder
+from kddet.recording.rois import extractor_taps, recorded_rois, roi_taps
 from kddet.testing import CONFIGS, tiny_detector, toy_samples
 
 FAMILIES = sorted(CONFIGS)

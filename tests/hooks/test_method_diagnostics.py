@@ -11,8 +11,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from kddet import MODELS, Distiller, DistillMethod, MethodDiagnosticsHook
-from kddet.agreement import Agreement, agreement, gradients
-from kddet.diagnostics import TermReport, TermWatch
+from kddet.diagnostics.agreement import Agreement, agreement, gradients
+from kddet.diagnostics.terms import TermReport, TermWatch
 from kddet.testing import tiny_detector, toy_samples
 
 

@@ -9,8 +9,8 @@ from mmengine.registry import init_default_scope
 from torch import multiprocessing
 
 from kddet import Distiller, LabelEncAutoencoder
-from kddet.diagnostics import TermWatch
-from kddet.launch import leave
+from kddet.command_line.launch import leave
+from kddet.diagnostics.terms import TermWatch
 from kddet.testing import tiny_detector, toy_samples
 
 

@@ -8,8 +8,8 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import AmpOptimWrapper
 
 from kddet import Distiller, LabelEncAutoencoder
-from kddet.diagnostics import TermWatch
-from kddet.recorder import Recorder
+from kddet.diagnostics.terms import TermWatch
+from kddet.recording.recorder import Recorder
 from kddet.testing import tiny_detector, toy_samples
 
 pytestmark = pytest.mark.gpu

@@ -10,9 +10,9 @@ from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
 
 from kddet import Distiller
-from kddet.classes import config_classes, resolve_class_map
-from kddet.config import load_config
-from kddet.overlay import distillation_config
+from kddet.project.classes import config_classes, resolve_class_map
+from kddet.project.config import load_config
+from kddet.project.overlay import distillation_config
 from kddet.testing import tiny_detector, toy_samples, training_step
 
 slow = functools.partial(pytest.param, marks=pytest.mark.slow)

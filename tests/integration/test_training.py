@@ -9,8 +9,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from kddet.checkpoint import load_checkpoint
-from kddet.config import student_config
 from kddet.hooks import LossWeightHook
+from kddet.project.config import student_config
 
 
 def build(cfg, work_dir, **changes):

@@ -2,7 +2,7 @@ import cv2
 import pytest
 
 from kddet.pictures import curve_names, draw_curves
-from kddet.run_log import Log
+from kddet.project.run_log import Log
 
 
 def series(*values):

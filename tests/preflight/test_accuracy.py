@@ -3,8 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from kddet.evaluation import Evaluation
 from kddet.preflight.accuracy import accuracy_line
+from kddet.project.evaluation import Evaluation
 
 TRAINED = SimpleNamespace(teachers={'': SimpleNamespace(coverage='1 of 1 tensors loaded')})
 

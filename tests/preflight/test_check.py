@@ -10,9 +10,9 @@ from mmengine.config import ConfigDict
 from mmengine.runner import Runner
 
 from kddet import MODELS, Distiller, DistillMethod
-from kddet.overlay import distillation_config
 from kddet.preflight import preflight
 from kddet.preflight.report import FILE, read_report
+from kddet.project.overlay import distillation_config
 
 
 @MODELS.register_module(force=True)

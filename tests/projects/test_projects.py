@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from kddet.checkpoint import load_checkpoint
-from kddet.config import build_detector, load_config
 from kddet.datasets.digits import CLASSES
+from kddet.project.config import build_detector, load_config
 
 pytestmark = pytest.mark.slow
 PROJECTS = Path(__file__).parent

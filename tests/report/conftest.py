@@ -4,9 +4,9 @@ import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
 
-from kddet.config import is_distillation
 from kddet.preflight import NOTE, Line, Report
 from kddet.preflight.report import write_report
+from kddet.project.config import is_distillation
 from kddet.report import make_report
 
 

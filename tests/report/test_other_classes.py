@@ -7,8 +7,8 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from kddet.classes import resolve_class_map
-from kddet.overlay import distillation_config
+from kddet.project.classes import resolve_class_map
+from kddet.project.overlay import distillation_config
 from kddet.report import make_report
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 
 from kddet.report import make_report
 from kddet.report.page import points, signed
-from kddet.teacher_accuracy import teacher_accuracy
+from kddet.teachers.accuracy import teacher_accuracy
 
 VOID = {'meta', 'link', 'br'}
 

@@ -1,0 +1,52 @@
+"""A plain detector with its weights, and what it finds on pictures."""
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmcv.transforms import Compose
+from mmdet.apis import inference_detector
+from mmdet.utils import get_test_pipeline_cfg
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DefaultScope
+from mmengine.structures import InstanceData
+
+from kddet.checkpoint import load_checkpoint, load_weights, student_weights
+from kddet.project.classes import checkpoint_classes, config_classes
+from kddet.project.config import build_detector, student_config
+
+
+class TrainedDetector:
+    """The plain detector of a config, of a distillation config the student, on a GPU if there is one.
+
+    Args:
+        cfg: of the detector.
+        checkpoint: path or URL of its weights.
+        pipeline_of: config whose test pipeline is taken where ``cfg`` has none.
+        trust: let the checkpoint unpickle arbitrary objects.
+
+    Raises:
+        ValueError: the checkpoint does not cover the detector, or there is no test pipeline.
+        FileNotFoundError: there is no such checkpoint.
+    """
+
+    def __init__(self, cfg: Config, checkpoint: str, pipeline_of: Config | None = None, trust: bool = False) -> None:
+        plain = student_config(cfg)
+        self.scope = plain.get('default_scope', 'mmdet')
+        loaded = load_checkpoint(checkpoint, trust=trust)
+        self.detector: Any = revert_sync_batchnorm(build_detector(plain)).eval()
+        load_weights(self.detector, student_weights(loaded), name=checkpoint)
+        self.detector.to('cuda' if torch.cuda.is_available() else 'cpu')
+        self.classes = checkpoint_classes(loaded) or config_classes(plain)
+        source = next((own for own in (plain, pipeline_of) if own is not None and 'test_dataloader' in own), None)
+        if source is None:
+            raise ValueError(f'the config of {checkpoint} has no test_dataloader, whose pipeline loads pictures')
+        self.detector.cfg = source
+
+    def find(self, path: str, score_thr: float = 0.3) -> InstanceData:
+        """Detections with a score of at least ``score_thr`` in pixels of the picture, on the CPU."""
+        with DefaultScope.overwrite_default_scope(self.scope):
+            pipeline = Compose(get_test_pipeline_cfg(self.detector.cfg.copy()))
+            found = inference_detector(self.detector, path, pipeline).pred_instances.cpu()
+        return found[found.scores >= score_thr]

@@ -1,0 +1,176 @@
+"""Turn a plain detector's config into a distillation config, with nothing of it restated."""
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import signature
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from kddet.methods import NAMES
+from kddet.options import near
+from kddet.registry import MODELS
+from kddet.teachers.external.files import is_model_file
+from kddet.teachers.settings import KEY, NAME
+
+from .config import is_distillation, type_name
+from .optim import student_constructor
+
+WATCH = 'kddet.TermWatchHook'
+DIAGNOSTICS = 'kddet.MethodDiagnosticsHook'
+
+
+def distillation_config(student: Config, *, teacher: dict | None = None, methods: dict,
+                        teachers: dict | None = None) -> Config:
+    """The student's own config with a Distiller around its model.
+
+    Args:
+        student: config of a plain MMDet detector, left as it is.
+        teacher: keyword arguments of :class:`kddet.FrozenTeacher`.
+        methods: ``{name: config of a DistillMethod}``.
+        teachers: several, by their names.
+    """
+    cfg = student.copy()
+    model = dict(type='kddet.Distiller', student=student.model, methods=methods)
+    model.update({key: value for key, value in dict(teacher=teacher, teachers=teachers).items() if value})
+    cfg.model = ConfigDict(model)
+    return cfg
+
+
+def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, Any] | None = None,
+            teacher: str | Mapping[str, str] | None = None,
+            teacher_checkpoint: str | Mapping[str, str] | None = None, class_map: Any = None) -> Config:
+    """A user's own config as a distillation config, by the names of methods.
+
+    Data, schedule, hooks and everything else stay what they are. The optimizer's groups of parameters are those of the
+    plain student, whatever constructor makes them, with one more for what the methods train; and ``kddet`` is among
+    the imports, so that MMDet's own tools train the config too.
+
+    Args:
+        student: config of a plain MMDet detector, left as it is.
+        methods: keys of :data:`kddet.methods.NAMES`, or ``'name=key'`` for one by another name.
+        options: of the methods: ``{'fgfi.loss_weight': 0.02}``.
+        teacher: config of the teacher, a path or ``package::path``, or a model's file, for
+            :class:`kddet.ExternalTeacher`; or of several, by their names, where each method says in its options which
+            it reads: ``{'fgfi.teacher': 'name'}``.
+        teacher_checkpoint: path or URL of its weights, which a model's file has in it; of several by the same names.
+        class_map: of the teachers, where they have other classes: ``'auto'`` goes by their names.
+
+    Raises:
+        ValueError: a method or an option that is not there, or a teacher that is missing.
+    """
+    if is_distillation(student):
+        raise ValueError('the config is a distillation config already; methods are added to the config of a plain '
+                         'detector')
+    keys = {name: key or name for name, _, key in (method.partition('=') for method in methods)}
+    for name, key in keys.items():
+        _check_known(key, NAMES, 'method')
+        if not NAME.fullmatch(name):
+            raise ValueError(f'a method is called {name!r}; names begin with a letter and have letters, digits, _ and '
+                             '- in them')
+    chosen = {name: dict(type=NAMES[key]) for name, key in keys.items()}
+    if len(chosen) < len(methods) or not chosen:
+        raise ValueError(f'methods {", ".join(methods) or "none"}: give one or more, each once; the same for two '
+                         'teachers by two names, first=hint,second=hint')
+    kinds = {name: MODELS.get(own['type']) for name, own in chosen.items()}
+    for key in options or {}:
+        name, _, option = key.partition('.')
+        _check_known(name, chosen, 'method')
+        if option != KEY:
+            _check_known(option.partition('.')[0], signature(kinds[name]).parameters, f'option of {name}')
+    reads_teacher = [name for name, kind in kinds.items() if kind.needs_teacher is not False]
+    if reads_teacher and not (teacher and (teacher_checkpoint or _all_external(teacher))):
+        missing = ' and '.join(what for what, given in (('config', teacher), ('checkpoint', teacher_checkpoint))
+                               if not given)
+        raise ValueError(f'method {", ".join(reads_teacher)} reads a teacher, whose {missing} '
+                         f'{"are" if " and " in missing else "is"} not given: --teacher CONFIG --teacher-checkpoint '
+                         'FILE, or --teacher MODEL.onnx')
+    merged = Config(dict(methods=chosen))
+    merged.merge_from_dict({f'methods.{key}': os.path.abspath(value) if isinstance(value, str) and os.path.isfile(value)
+                            and not key.endswith(f'.{KEY}') else value for key, value in (options or {}).items()})
+    cfg = distillation_config(student, methods=merged.methods, **_teachers(teacher, teacher_checkpoint, class_map))
+    if not cfg.get('optim_wrapper'):
+        raise ValueError('the config has no optim_wrapper, it is not one to train with')
+    cfg.optim_wrapper = student_constructor(cfg.optim_wrapper)
+    imports = cfg.get('custom_imports') or ConfigDict(imports=[], allow_failed_imports=False)
+    cfg.custom_imports = ConfigDict(imports, imports=[*_listed(imports['imports']), 'kddet'])
+    return cfg
+
+
+def watch_terms(cfg: Config) -> None:
+    """Add a :class:`kddet.TermWatchHook` to a distillation config that has none."""
+    hooks = cfg.get('custom_hooks') or []
+    if is_distillation(cfg) and not any(type_name(hook.get('type')) == WATCH for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type=WATCH)]
+
+
+def diagnose_methods(cfg: Config, interval: int) -> None:
+    """Add a :class:`kddet.MethodDiagnosticsHook` to a distillation config, or give its own another interval.
+
+    Raises:
+        ValueError: the config has no methods, or the interval is not at least one iteration.
+    """
+    if not is_distillation(cfg):
+        raise ValueError(f'method diagnostics look at the terms of methods, and the model of the config is a plain '
+                         f'{cfg.model.get("type")}; add --method, or leave --method-diagnostics out')
+    if interval < 1:
+        raise ValueError(f'method diagnostics every {interval} iterations: give 1 or more')
+    hooks = cfg.get('custom_hooks') or []
+    own = next((hook for hook in hooks if hook.get('type') == DIAGNOSTICS), None)
+    cfg.custom_hooks = [*(hook for hook in hooks if hook is not own), dict(own or dict(type=DIAGNOSTICS),
+                                                                           interval=interval)]
+
+
+def _teachers(config: Any, checkpoint: Any, class_map: Any) -> dict[str, Any]:
+    """``teacher`` or ``teachers`` of a Distiller.
+
+    Raises:
+        ValueError: configs and checkpoints do not go together.
+    """
+    if isinstance(config, Mapping) and _all_external(config):
+        checkpoint = checkpoint or {}
+    if not isinstance(config, Mapping) and not isinstance(checkpoint, Mapping):
+        return dict(teacher=_teacher(config, checkpoint, class_map) if config else None)
+    if not isinstance(config, Mapping) or not isinstance(checkpoint, Mapping):
+        named, other = ('--teacher', '--teacher-checkpoint')[::1 if isinstance(config, Mapping) else -1]
+        raise ValueError(f'{named} has names for its files and {other} has none: several teachers are given as '
+                         '--teacher a=CONFIG b=CONFIG --teacher-checkpoint a=FILE b=FILE')
+    for own, others, flag in ((checkpoint, config, '--teacher'), (config, checkpoint, '--teacher-checkpoint')):
+        if missing := [name for name, file in own.items() if name not in others and not is_model_file(file)]:
+            raise ValueError(f'teacher {missing[0]!r} has no {flag}{near(missing[0], others)}; there are '
+                             f'{", ".join(others)}: give it one, {flag} {missing[0]}=FILE')
+    return dict(teachers={name: _teacher(file, checkpoint.get(name), class_map) for name, file in config.items()})
+
+
+def _teacher(config: str, checkpoint: str | None, class_map: Any) -> dict[str, Any]:
+    if is_model_file(config):
+        if checkpoint:
+            raise ValueError(f'--teacher {config} has its weights in it, and --teacher-checkpoint {checkpoint} is '
+                             'given as well; leave it out')
+        files = dict(type='kddet.ExternalTeacher', model=_absolute(config))
+    else:
+        files = dict(config=_absolute(config), checkpoint=_absolute(checkpoint))
+    return dict(files, **(dict(class_map=class_map) if class_map else {}))
+
+
+def _all_external(teacher: Any) -> bool:
+    return all(map(is_model_file, teacher.values() if isinstance(teacher, Mapping) else [teacher]))
+
+
+def _check_known(name: str, names: Iterable[str], what: str) -> None:
+    names = list(names)
+    if name not in names:
+        found = difflib.get_close_matches(name, names, n=1)
+        raise ValueError(f'unknown {what} {name!r}' + (f', did you mean {found[0]!r}?' if found else ';')
+                         + f' there are {", ".join(names)}')
+
+
+def _absolute(path: str | None) -> str | None:
+    local = path and '://' not in path and '::' not in path
+    return os.path.abspath(os.path.expanduser(path)) if path and local else path
+
+
+def _listed(imports: Any) -> list[str]:
+    return [imports] if isinstance(imports, str) else list(imports)

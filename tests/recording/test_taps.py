@@ -1,0 +1,100 @@
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from kddet import Distiller, Recorder
+from kddet.recording.forward import forward_to
+from kddet.recording.inspection import pairing, tappable
+from kddet.recording.taps import Tap, level_names, parse_tap
+from kddet.testing import tiny_detector, training_step
+
+
+def detector(family='retinanet', **options):
+    torch.manual_seed(0)
+    return MODELS.build(dict(tiny_detector(family, **options), _scope_='mmdet')).eval()
+
+
+def record(model, taps, size=(100, 160)):
+    with torch.no_grad(), Recorder(model, taps) as records:
+        forward_to(model, torch.rand(1, 3, *size), records)
+    return records
+
+
+@pytest.mark.parametrize(('name', 'tap'), [
+    ('neck', Tap('neck')), ('neck.fpn_convs.0:input', Tap('neck.fpn_convs.0', of_input=True)),
+    ('neck.P3', Tap('neck', level=3)), ('backbone.C5', Tap('backbone', level=5)), ('cls', Tap('bbox_head', item=0)),
+    ('rpn.reg', Tap('rpn_head', item=1)), ('roi', Tap('roi_head.bbox_head')), ('neck.C3', Tap('neck.C3')),
+    ('backbone.layer3', Tap('backbone.layer3'))])
+def test_names(name, tap):
+    assert parse_tap(name) == tap
+
+
+def test_words_are_parts_of_what_the_modules_give():
+    """Sides that strides do not divide included."""
+    model = detector()
+    records = record(model, ['backbone', 'backbone.C4', 'neck', 'neck.P3', 'neck.P6', 'bbox_head', 'cls', 'reg'])
+    neck = records.pyramid('neck')
+    assert [tuple(level.shape[2:]) for level in neck] == [(13, 20), (7, 10), (4, 5), (2, 3), (1, 2)]
+    backbone = records.pyramid('backbone')
+    for word, whole, index in (('neck.P3', neck, 0), ('neck.P6', neck, 3), ('backbone.C4', backbone, 2)):
+        found, = records.pyramid(word)
+        assert found is whole[index]
+    for word, item in (('cls', 0), ('reg', 1)):
+        assert all(a is b for a, b in zip(records.pyramid(word), records.pyramid('bbox_head', item), strict=True))
+
+
+def test_a_level_that_is_not_there():
+    with pytest.raises(ValueError, match=r'no level of stride 4: for an image of \(100, 160\) it gives 13 x 20'):
+        record(detector(), ['neck.P2'])
+    with pytest.raises(ValueError, match="tap 'rpn.cls' is not in the model"):
+        Recorder(detector(), ['rpn.cls'])
+
+
+def test_levels_of_one_size_are_taken_in_order():
+    """Of a small image P6 and P7 are one cell each."""
+    records = record(detector(), ['neck', 'neck.P6', 'neck.P7'], (64, 64))
+    neck = records.pyramid('neck')
+    assert neck[3].shape == neck[4].shape
+    assert records.pyramid('neck.P6')[0] is neck[3] and records.pyramid('neck.P7')[0] is neck[4]
+
+
+def test_a_list_of_modules_is_refused():
+    with pytest.raises(ValueError, match=r"tap 'roi' .* is a list of 3 modules, .* tap roi_head.bbox_head.0"):
+        Recorder(detector('cascade-rcnn'), ['roi'])
+
+
+def test_names_of_levels():
+    levels = [torch.zeros(1, 1, 13, 20), torch.zeros(1, 1, 9, 9)]
+    assert level_names('neck', levels, (100, 160)) == ['neck.P3', None]
+    assert level_names('roi_head', levels, (100, 160)) == [None, None]
+
+
+@pytest.mark.parametrize(('family', 'word', 'dotted'), [
+    ('retinanet', dict(tap='neck.P4'), dict(tap='neck', levels=[1])), ('retinanet', dict(tap='backbone.C3'), dict(
+        tap='backbone', levels=[1])), ('faster-rcnn', dict(tap='roi.cls'), dict(tap='roi_head.bbox_head.fc_cls'))])
+def test_in_a_config_a_word_is_what_a_dotted_name_is(family, word, dotted):
+    found = []
+    for options in (word, dotted):
+        torch.manual_seed(0)
+        model = Distiller(tiny_detector(family), dict(config=dict(model=tiny_detector(family, 16)), checkpoint=None),
+                          dict(hint=dict(type='kddet.HintLearning', adapter=dict(kernel_size=1), **options)))
+        model.init_weights()
+        found.append(training_step(model)[0]['loss_hint'])
+    assert torch.equal(*found) and found[0] > 0
+
+
+def test_inspection_lists_modules_in_order_with_their_words():
+    found = {own.name: own for own in tappable(detector('faster-rcnn'), (128, 192), 2)}
+    assert found['neck'].shapes[0] == (16, 32, 48)
+    assert found['neck'].words == ['neck.P2', 'neck.P3', 'neck.P4', 'neck.P5', 'neck.P6']
+    assert found['backbone.layer2'].kind == 'ResLayer' and found['rpn_head.rpn_conv'].calls == 5
+    assert found['roi_head.bbox_head'].words == ['roi', 'roi.cls', 'roi.reg']
+    assert '16x32x48 /4' in found['neck'].line((128, 192)) and 'neck.P2' in found['neck'].line((128, 192))
+    assert not any(name.count('.') > 1 for name in found)
+
+
+def test_pairing_by_stride():
+    lines = pairing(detector('faster-rcnn'), detector('retinanet', width=16), (256, 256))
+    assert 'neck level 0, stride 4: student 16 channels, no partner in the teacher' in lines
+    assert 'neck level 1, stride 8: student 16 channels, teacher level 0 with 32' in lines
+    assert 'backbone level 3, stride 32: student 64 channels, teacher level 3 with 128' in lines
