@@ -227,16 +227,7 @@ def _peak(model: Any, step: Callable[[], object], device: str) -> float:
 
 def _mebibytes(recorded: list[Records]) -> float:
     """Of all tensors in records, each counted once."""
-    found: dict[int, int] = {}
-
-    def count(value: Any) -> None:
-        if isinstance(value, Tensor):
-            found[value.data_ptr()] = value.numel() * value.element_size()
-        elif isinstance(value, (tuple, list)):
-            for item in value:
-                count(item)
-    for records in recorded:
-        count([records.values_of(tap) for tap in records])
+    found = {tensor.data_ptr(): tensor.nbytes for records in recorded for tensor in records.tensors()}
     return sum(found.values()) / 2**20
 
 

@@ -1,7 +1,6 @@
 """What the options of a teacher save of its forward, and what they change in the features that the methods read."""
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,7 +8,6 @@ from mmengine.config import Config
 from torch import Tensor
 
 from kddet.project.config import with_preprocessor
-from kddet.recording.recorder import Records
 from kddet.registry import MODELS
 from kddet.teachers.frozen import FrozenTeacher
 from kddet.teachers.settings import method_options, methods_of, named_teachers
@@ -62,10 +60,10 @@ def measure_options(cfg: Config, name: str, *, batch: int, height: int, width: i
         teachers[option].detector.load_state_dict(exact.detector.state_dict())
     seconds = median_seconds({option: _forward(teacher, inputs, taps) for option, teacher in teachers.items()},
                              iters, device)
-    reference = list(_tensors(_forward(exact, inputs, taps)()))
+    reference = list(_forward(exact, inputs, taps)().tensors())
     return [dict(kind='teacher', config=name, shape=[batch, height, width], trained=checkpoint is not None,
                  option=option, iters=iters, ratio=seconds[option] / seconds['exact'], **where(device),
-                 change=_change(reference, list(_tensors(_forward(teachers[option], inputs, taps)()))))
+                 change=_change(reference, list(_forward(teachers[option], inputs, taps)().tensors())))
             for option in OPTIONS]
 
 
@@ -78,18 +76,6 @@ def options_table(rows: list[dict]) -> str:
 
 def _forward(teacher: FrozenTeacher, inputs: Tensor, taps: list[str]):
     return lambda: teacher.record(inputs, None, taps)
-
-
-def _tensors(records: Records) -> Iterable[Tensor]:
-    def inside(value: Any) -> Iterable[Tensor]:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, (tuple, list)):
-            for item in value:
-                yield from inside(item)
-    for tap in records:
-        for value in records.values_of(tap):
-            yield from inside(value)
 
 
 def _change(reference: list[Tensor], found: list[Tensor]) -> float:

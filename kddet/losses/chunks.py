@@ -13,7 +13,7 @@ def chunks(*tensors: Tensor | None) -> Iterator[tuple]:
     first = next(tensor for tensor in tensors if tensor is not None)
     most = CHUNK.get(first.device.type, CHUNK['cuda'])
     rows = most * len(first) // first.numel()
-    if rows or first.dim() == 1:
+    if rows:
         parts = [None if tensor is None else tensor.split(rows) for tensor in tensors]
         for index in range(-(-len(first) // rows)):
             yield tuple(None if part is None else part[index] for part in parts)

@@ -26,6 +26,7 @@ class DistillMethod(BaseModule):
     teacher_taps: Sequence[str] = ()
     reads_labels = True  # of every image of the batch; if not, images that are unlabelled may come with the rest
     highest_weight = math.inf  # that loss_weight may have
+    switch = 'loss_weight'  # option that keeps the method off, where its loss_weight is 0
     compares_classes = False  # reads the teacher's scores class by class, so that both must have the same classes
     compared: Sequence[str] = ()  # what meets what, in words, for the report before training; set by build()
     unpaired: Sequence[str] = ()  # levels that are left out

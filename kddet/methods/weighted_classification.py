@@ -58,7 +58,7 @@ class WeightedClassification(HeadMethod):
         if dense_normalizer not in NORMALIZERS:
             raise ValueError(f'dense_normalizer is {dense_normalizer!r}, allowed are {list(NORMALIZERS)}')
         if mu == 1:
-            self.loss_weight = 0.0
+            self.loss_weight, self.switch = 0.0, 'mu'
         self.mu, self.background_weight, self.temperature = mu, background_weight, temperature
         self.dense_normalizer = dense_normalizer
 

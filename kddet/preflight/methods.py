@@ -35,7 +35,8 @@ def method_line(name: str, method: Any, student: nn.Module, teacher: str = ONE) 
     details = list(method.compared) or [_read(method)]
     details += [f'left out: {line}' for line in method.unpaired]
     if not method.loss_weight:
-        return Line(name, NOTE, f'{text}: it is never on', f'{name}.loss_weight', details)
+        why = f' with {method.switch}={getattr(method, method.switch):g}'
+        return Line(name, NOTE, f'{text}: it is never on{why}', f'{name}.{method.switch}', details)
     return Line(name, NOTE if method.unpaired else OK, text, details=details)
 
 

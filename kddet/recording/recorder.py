@@ -70,6 +70,11 @@ class Records(Mapping):
                             'tensor a level; tap a module deeper inside')
         return tuple(levels)
 
+    def tensors(self) -> Iterator[Tensor]:
+        """Everything that was tapped, in order."""
+        for tap in self:
+            yield from _tensors(self.values_of(tap))
+
     def values_of(self, tap: str) -> list[Any]:
         """What was tapped, one a call; refused where it was overwritten in place since."""
         return [self._unchanged(tap, call) for call in self[tap]]
@@ -225,11 +230,15 @@ def _concatenated(own: Any, more: Any) -> Any:
 
 
 def _versions(value: Any) -> tuple[int, ...]:
+    return tuple(tensor._version for tensor in _tensors(value) if not tensor.is_inference())
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
-        return () if value.is_inference() else (value._version,)
-    if isinstance(value, (tuple, list)):
-        return tuple(version for item in value for version in _versions(item))
-    return ()
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _tensors(item)
 
 
 def _kind(value: Any) -> str:

@@ -62,7 +62,13 @@ def test_parameters_are_those_in_the_optimizer():
     assert trained == 5 * (16 * 32 + 32)
     assert f'trains {trained:,} parameters' in line_of(model, 'hint').text
     off = line_of(model, 'off')
-    assert off.verdict == 'note' and 'it is never on' in off.text and 'trains nothing' in off.text
+    assert off.verdict == 'note' and off.remedy == 'off.loss_weight'
+    assert off.text.endswith('weight 0, trains nothing of its own: it is never on with loss_weight=0')
+
+
+def test_the_option_that_keeps_a_method_off_is_named():
+    line = line_of(distiller('retinanet', cls=dict(type='kddet.WeightedClassification', mu=1)), 'cls')
+    assert line.text.endswith('it is never on with mu=1') and line.remedy == 'cls.mu'
 
 
 @pytest.mark.slow
