@@ -29,12 +29,13 @@ from kddet.pictures import (
     mask_titles,
 )
 from kddet.pictures.features import compared_features, feature_methods
-from kddet.pictures.inference import TrainedDetector
+from kddet.pictures.inference import TaughtDetector, TrainedDetector
 from kddet.pictures.validation import first_batch, given_pictures, validation_pictures
 from kddet.project.classes import config_classes, resolve_class_map
 from kddet.project.config import build_detector, build_model, is_distillation, load_config, student_config
 from kddet.project.run_log import read_logs
 from kddet.recording.probe import probe
+from kddet.teachers.base import NoDetections
 from kddet.teachers.settings import ONE, method_options, named_teachers
 
 IMITATION = 'kddet.FineGrainedImitation'
@@ -147,11 +148,9 @@ def compare(args: argparse.Namespace) -> None:
     student = TrainedDetector(cfg, args.checkpoint)
     given = {ONE: dict(config=args.teacher, checkpoint=args.teacher_checkpoint)} if args.teacher else \
         named_teachers(cfg.model) if is_distillation(cfg) else {}
-    detectors = {f'teacher {name}'.strip(): TrainedDetector(
-        load_config(teacher['config']), teacher['checkpoint'], pipeline_of=student_config(cfg),
-        trust=teacher.get('trust_checkpoint', False)) for name, teacher in given.items() if teacher.get('checkpoint')}
-    if not detectors:
-        print('no teacher with a checkpoint in the config, and no --teacher: it is left out')
+    detectors = dict(teachers(cfg, given))
+    if not given:
+        print('no teacher in the config, and no --teacher: it is left out')
     detectors['student'] = student
     plain = student_config(cfg)
     for path, truth in given_pictures(plain, args.images) if args.images else validation_pictures(plain, args.number):
@@ -163,6 +162,23 @@ def compare(args: argparse.Namespace) -> None:
         image = mmcv.imread(path, channel_order='rgb')
         mmcv.imwrite(mmcv.rgb2bgr(compare_picture(image, panels)), str(file))
         print(f'wrote {file}')
+
+
+def teachers(cfg: Config, given: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Those that have weights, by what they are called; those that find nothing are named and left out."""
+    for name, settings in given.items():
+        title = f'teacher {name}'.strip()
+        try:
+            if settings.get('model'):
+                yield title, TaughtDetector(cfg, name)
+            elif settings.get('checkpoint'):
+                yield title, TrainedDetector(load_config(settings['config']), settings['checkpoint'],
+                                             pipeline_of=student_config(cfg),
+                                             trust=settings.get('trust_checkpoint', False))
+            else:
+                print(f'the {title} has no checkpoint: it is left out')
+        except NoDetections as error:
+            print(f'the {title} is left out: {error}')
 
 
 @torch.no_grad()

@@ -60,7 +60,7 @@ class DenseReader(HeadReader):
         super().build(student, teacher)
         student_maps, teacher_maps = (records.pyramid(self.tap, 0) for records in (student, teacher))
         if self.external is not None:
-            self._check_layout(student, teacher)
+            self.check_layout(student, teacher)
         pairs = pair_levels(student_maps, teacher_maps, None, self.tap)
         for own, other in pairs:
             if _anchors_and_size(student_maps[own], self.widths[0]) != _anchors_and_size(teacher_maps[other],
@@ -71,8 +71,12 @@ class DenseReader(HeadReader):
             self.check_anchors(own, other)
         self.partner: dict[int, int] = dict(pairs)
 
-    def _check_layout(self, student: Records, teacher: Records) -> None:
-        """Of a model from outside nothing else is known of what its maps mean."""
+    def check_layout(self, student: Records, teacher: Records) -> None:
+        """Refuse maps that are laid out in another way: of a model from outside nothing else is known of their meaning.
+
+        Raises:
+            ValueError: shows both.
+        """
         for item, widths in zip(self.read_items, (self.widths, (1, 1))):
             own, other = student.pyramid(self.tap, item), teacher.pyramid(self.tap, item)
             shapes = [[level.shape[1] // width for level in maps] for maps, width in zip((own, other), widths)]

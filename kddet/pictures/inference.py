@@ -8,6 +8,7 @@ from mmcv.transforms import Compose
 from mmdet.apis import inference_detector
 from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
@@ -15,6 +16,7 @@ from mmengine.structures import InstanceData
 from kddet.checkpoint import load_checkpoint, load_weights, student_weights
 from kddet.project.classes import checkpoint_classes, config_classes
 from kddet.project.config import build_detector, student_config
+from kddet.teachers.accuracy import teacher_step
 
 
 class TrainedDetector:
@@ -49,4 +51,31 @@ class TrainedDetector:
         with DefaultScope.overwrite_default_scope(self.scope):
             pipeline = Compose(get_test_pipeline_cfg(self.detector.cfg.copy()))
             found = inference_detector(self.detector, path, pipeline).pred_instances.cpu()
+        return found[found.scores >= score_thr]
+
+
+class TaughtDetector:
+    """An external teacher of a distillation config, on the student's input, with the student's classes.
+
+    Args:
+        cfg: the distillation config.
+        name: of the teacher, where there are several.
+
+    Raises:
+        ValueError: it cannot be loaded, or has no class of the student's.
+        NoDetections: it gives maps that the student's head cannot decode.
+    """
+
+    def __init__(self, cfg: Config, name: str) -> None:
+        self.step = teacher_step(cfg, name)
+        plain = student_config(cfg)
+        self.scope, self.classes = plain.get('default_scope', 'mmdet'), config_classes(plain)
+        self.pipeline = get_test_pipeline_cfg(plain)
+
+    @torch.no_grad()
+    def find(self, path: str, score_thr: float = 0.3) -> InstanceData:
+        """As :meth:`TrainedDetector.find`."""
+        with DefaultScope.overwrite_default_scope(self.scope):
+            sample = Compose(self.pipeline)(dict(img_path=path, img_id=0))
+        found = self.step(pseudo_collate([sample]))[0].pred_instances.cpu()
         return found[found.scores >= score_thr]

@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from kddet.project.evaluation import Evaluation
 from kddet.teachers.accuracy import CACHE, teacher_accuracy
-from kddet.teachers.external.teacher import ExternalTeacher
+from kddet.teachers.base import NoDetections
 from kddet.teachers.settings import ONE
 
 from .report import NOTE, OK, STOP, Line
@@ -27,15 +27,15 @@ def accuracy_line(cfg: Config, model: Any, images: int, least: float, cache: str
         least: mAP below which the run stops.
         name: of the teacher, where there are several.
     """
-    if isinstance(model.teachers[name], ExternalTeacher):
-        return Line(TOPIC, NOTE, 'not measured: an external teacher gives maps, no detections', 'tools/visualize.py '
-                    'energy shows where its features are strong')
-    if model.teachers[name].coverage is None:
+    if not model.teachers[name].trained:
         return Line(TOPIC, NOTE, 'not measured: its weights are random')
     if not images:
         return Line(TOPIC, NOTE, 'not measured', 'leave out --preflight-images 0')
     try:
         found = teacher_accuracy(cfg, images=images, model=model, cache=cache, name=name)
+    except NoDetections as error:
+        return Line(TOPIC, NOTE, f'not measured: {error}', 'tools/visualize.py energy shows where its features are '
+                    'strong')
     except FileNotFoundError as error:
         return Line(TOPIC, STOP, f'the validation data is not there: {error}', 'correct val_dataloader and '
                     'val_evaluator; make val_dataloader, val_cfg and val_evaluator None to train without')

@@ -1,6 +1,8 @@
 """One picture through a detector, to see what its submodules give."""
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 from torch import nn
 
@@ -19,13 +21,14 @@ def probe(detector: nn.Module, taps: list[str], owner: str, size: int | tuple[in
     Args:
         size: of its sides in pixels, or (height, width).
     """
+    device = next((tensor.device for tensor in chain(detector.parameters(), detector.buffers())), 'cpu')
     modes = {module: module.training for module in detector.modules()}
     detector.eval()
     try:
         with Recorder(detector, taps, owner) as records:
             height, width = (size, size) if isinstance(size, int) else size
             mean = getattr(detector.data_preprocessor, 'mean', None)
-            image = torch.zeros(1, 3 if mean is None else mean.numel(), height, width)
+            image = torch.zeros(1, 3 if mean is None else mean.numel(), height, width, device=device)
             features = forward_to(detector, image, records)
             if features is not None and roi_taps(records):
                 forward_rois(detector, features, whole_images(detector, image))

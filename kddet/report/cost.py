@@ -17,7 +17,7 @@ def cost(columns: Sequence[Detector], baseline: Detector | None) -> list[tuple[s
     times = [_median(train.get('time', ())) for train in trained]
     base = next((time for column, time in zip(columns, times) if column is baseline), None)
     return [
-        ('parameters of the detector', [f'{parameters(column) / 1e6:.2f} M' for column in columns]),
+        ('parameters of the detector', [parameters(column) for column in columns]),
         ('parameters trained beside it', [beside(column) for column in columns]),
         ('time of an iteration, median', [_seconds(time) for time in times]),
         ('against the baseline', ['' if time is None or not base or column is baseline else f'{time / base:.2f} times'
@@ -28,9 +28,11 @@ def cost(columns: Sequence[Detector], baseline: Detector | None) -> list[tuple[s
     ]
 
 
-def parameters(column: Detector) -> int:
-    """Of the plain detector."""
-    return sum(parameter.numel() for parameter in column.build().parameters())
+def parameters(column: Detector) -> str:
+    """Of the plain detector; a file from outside does not tell."""
+    detector = column.build()
+    return '' if detector is None else \
+        f'{sum(parameter.numel() for parameter in detector.parameters()) / 1e6:.2f} M'
 
 
 def beside(column: Detector) -> str:

@@ -16,7 +16,7 @@ from kddet.project.classes import measured_classes, teacher_classes
 from kddet.project.config import build_detector, load_config, student_config
 from kddet.student_wrapper import random_state_kept
 from kddet.teachers.accuracy import teacher_step
-from kddet.teachers.settings import ONE, called
+from kddet.teachers.settings import ONE, called, weights_file
 
 from .accuracy import Accuracy, measure
 from .detections import Step, detections
@@ -32,7 +32,7 @@ class Detector:
 
     Attributes:
         mark: class of its colour in the page: ``teacher``, ``baseline``, ``run0`` ...
-        cfg: of the plain detector.
+        cfg: of the plain detector; None of an external teacher.
         run: that trained it; for a teacher, the first of those that it taught.
         taught_as: the name of a teacher in its run.
         accuracy: None where it could not be measured; of a teacher, on the classes that it shares with the student.
@@ -40,7 +40,7 @@ class Detector:
     """
     name: str
     mark: str
-    cfg: Config
+    cfg: Config | None
     checkpoint: str | None
     run: RunFolder
     taught_as: str = ONE
@@ -54,8 +54,8 @@ class Detector:
 
     def taught(self, run: RunFolder) -> bool:
         """Whether it is a teacher, and one of a run's."""
-        own = self.run.teachers.get(self.taught_as, {})
-        return self.teaches and (str(own.get('config')), str(own.get('checkpoint'))) in run.teacher_files
+        own = {name: files for files, name in self.run.teacher_files.items()}.get(self.taught_as)
+        return self.teaches and own in run.teacher_files
 
     def measure(self, truth: Truth, cache: Path) -> None:
         """On the data of its run; a teacher on the student's input, as it teaches.
@@ -66,7 +66,7 @@ class Detector:
         if self.checkpoint is None:
             raise FileNotFoundError(f'no checkpoint in {self.run.path}')
         pairs = measured_classes(self.run.cfg, self.taught_as) if self.teaches else None
-        about = [self.cfg.model, *([self._teaching(), pairs] if self.teaches else [])]
+        about = [self.cfg and self.cfg.model, *([self._teaching(), pairs] if self.teaches else [])]
         with DefaultScope.overwrite_default_scope(self.run.cfg.get('default_scope', 'mmdet')), random_state_kept():
             self._found = detections(self._step, truth, self.run.cfg.val_dataloader, self.checkpoint, about, cache)
         self.accuracy = self.on(truth, [truth.classes[own] for own, _ in pairs] if pairs else truth.classes)
@@ -82,8 +82,8 @@ class Detector:
         return measure(truth, self._found, names)
 
     def build(self) -> Any:
-        """With random weights."""
-        return build_detector(self.cfg)
+        """With random weights; None where it is no detector of MMDet."""
+        return None if self.cfg is None else build_detector(self.cfg)
 
     def _teaching(self) -> dict:
         """What else decides how a teacher sees the student's batches."""
@@ -125,9 +125,9 @@ def line_up(runs: Sequence[RunFolder], baseline: RunFolder | None, notes: list[s
 
 def _teacher(run: RunFolder, name: str, alone: bool) -> Detector:
     settings: Any = run.teachers[name]
-    cfg = student_config(load_config(settings['config']))
+    cfg = student_config(load_config(settings['config'])) if settings.get('config') else None
     title = f'teacher {name}'.strip() + ('' if alone else f' of {run.name}')
-    return Detector(title, 'teacher', cfg, str(settings['checkpoint']), run, name)
+    return Detector(title, 'teacher', cfg, weights_file(settings), run, name)
 
 
 def hash_of(checkpoint: str) -> str:

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from kddet.preflight.report import FILE, Report, read_report
 from kddet.project.config import is_distillation, load_config, student_config
 from kddet.project.run_log import WORK_DIR, Log, missing_folder, read_log
-from kddet.teachers.settings import named_teachers
+from kddet.teachers.settings import named_teachers, weights_file
 
 
 class RunFolder:
@@ -60,9 +60,10 @@ class RunFolder:
 
     @property
     def teacher_files(self) -> dict[tuple[str, str], str]:
-        """Config and checkpoint of each detector that was trained, which tell one from another, and its name."""
-        return {(str(teacher['config']), str(teacher['checkpoint'])): name for name, teacher in self.teachers.items()
-                if teacher.get('config') and teacher.get('checkpoint')}
+        """Config (``''`` of an external one) and weights of each that was trained, which tell one from another, and its
+        name."""
+        return {(str(teacher.get('config') or ''), weights): name for name, teacher in self.teachers.items()
+                if (weights := weights_file(teacher))}
 
     @property
     def preflight(self) -> Report | None:

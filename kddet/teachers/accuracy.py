@@ -15,21 +15,22 @@ from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, master_only
 from mmengine.logging import print_log
-from mmengine.registry import MODELS, DefaultScope
-from torch import Tensor, nn
+from mmengine.registry import DefaultScope
+from torch import Tensor
 
 from kddet.checkpoint import file_hash, local_copy
 from kddet.files import write_whole
 from kddet.project.classes import config_classes, measured_classes
-from kddet.project.config import data_sources, load_config, student_config
+from kddet.project.config import build_detector, data_sources, load_config, student_config
 from kddet.project.evaluation import Evaluation, evaluate, evaluate_step, measures_some_classes
 from kddet.student_wrapper import random_state_kept
 
 from .base import BaseTeacher
-from .frozen import FrozenTeacher, build_teacher, teacher_class, without_cache
-from .settings import ONE, called, named_teachers
+from .frozen import build_teacher, without_cache
+from .settings import ONE, called, named_teachers, weights_file
 
 CACHE = 'work_dirs/.cache'
+NOT_OF_DETECTIONS = 'class_map', 'cache', 'classes', 'checkpoint'  # or a part of the key by themselves
 OWN_DATA = "the teacher's own validation data"
 
 
@@ -54,12 +55,10 @@ def teacher_accuracy(cfg: Config, *, images: int | None = None, model: Any = Non
 
     Raises:
         ValueError: no teacher, no checkpoint of it, no validation data, or no common class and no data of its own.
+        NoDetections: an external teacher whose maps the student's head cannot decode.
     """
     settings = named_teachers(cfg.model).get(name)
-    if settings and not issubclass(teacher_class(settings), FrozenTeacher):
-        raise ValueError(f'the {called(name)} is {settings.model!r}, which gives maps and no detections: it has no '
-                         'accuracy')
-    if not settings or not settings.get('checkpoint'):
+    if not settings or not weights_file(settings):
         raise ValueError('there is no teacher' if not settings else 'the teacher has no checkpoint, it is not trained')
     try:
         pairs, data = measured_classes(cfg, name), None
@@ -71,11 +70,12 @@ def teacher_accuracy(cfg: Config, *, images: int | None = None, model: Any = Non
     if known[0] is not None:
         return known[0]
     print_log(f'the {called(name)} is measured on {images or "all"} validation images', 'current')
-    teacher, preprocessor = _built(cfg, settings) if model is None else (model.teachers[name], model.data_preprocessor)
+    teacher, student = _built(cfg, settings) if model is None else (model.teachers[name], model.student)
+    teacher.check_detections(student)
     if data is not None:
         found = replace(evaluate(teacher.detector, data, images=images), where=OWN_DATA)
     else:
-        found = _on_the_students_data(cfg, teacher, preprocessor, pairs, images)
+        found = _on_the_students_data(cfg, teacher, student, pairs, images)
     if where is not None:
         _write(where, found, settings)
     return found
@@ -90,31 +90,32 @@ def teacher_step(cfg: Config, name: str = ONE) -> Callable[[Any], list]:
 
     Raises:
         ValueError: student and teacher have no class in common.
+        NoDetections: an external teacher whose maps the student's head cannot decode.
     """
     pairs = measured_classes(cfg, name)
-    teacher, preprocessor = _built(cfg, named_teachers(cfg.model)[name])
-    return _step(teacher, preprocessor, None if pairs is None else {other: own for own, other in pairs})
+    teacher, student = _built(cfg, named_teachers(cfg.model)[name])
+    teacher.check_detections(student)
+    return _step(teacher, student, None if pairs is None else {other: own for own, other in pairs})
 
 
-def _on_the_students_data(cfg: Config, teacher: BaseTeacher, preprocessor: nn.Module,
+def _on_the_students_data(cfg: Config, teacher: BaseTeacher, student: Any,
                           pairs: Sequence[tuple[int, int]] | None, images: int | None) -> Evaluation:
     if pairs is None:
-        return evaluate_step(_step(teacher, preprocessor, None), cfg, images=images)
+        return evaluate_step(_step(teacher, student, None), cfg, images=images)
     names = config_classes(cfg)
     if names is None or not measures_some_classes(cfg):
-        return evaluate_step(_step(teacher, preprocessor, {other: own for own, other in pairs}), cfg,
-                             images=images)
+        return evaluate_step(_step(teacher, student, {other: own for own, other in pairs}), cfg, images=images)
     # a metric that is told of some classes counts their labels from 0, in the order of the data set
     labels = {other: index for index, (_, other) in enumerate(pairs)}
-    return evaluate_step(_step(teacher, preprocessor, labels), cfg, images=images,
+    return evaluate_step(_step(teacher, student, labels), cfg, images=images,
                          classes=[names[own] for own, _ in pairs])
 
 
-def _step(teacher: BaseTeacher, preprocessor: Any, labels: dict[int, int] | None) -> Callable[[Any], list]:
+def _step(teacher: BaseTeacher, student: Any, labels: dict[int, int] | None) -> Callable[[Any], list]:
     """What a validation step is for the teacher; ``labels`` translates its own, and leaves the others out."""
     def step(batch: Any) -> list:
-        data = preprocessor(batch, False)
-        samples = teacher.predict(data['inputs'], data['data_samples'])
+        data = student.data_preprocessor(batch, False)
+        samples = teacher.predict(data['inputs'], data['data_samples'], student)
         if labels is not None:
             for sample in samples:
                 sample.pred_instances = _translated(sample.pred_instances, labels)
@@ -131,19 +132,21 @@ def _translated(found: Any, labels: dict[int, int]) -> Any:
     return found[own_labels >= 0]
 
 
-def _built(cfg: Config, settings: dict) -> tuple[BaseTeacher, nn.Module]:
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')), random_state_kept():
-        preprocessor = MODELS.build(cfg.model.student.get('data_preprocessor') or cfg.data_preprocessor)
-        teacher = build_teacher(dict(without_cache(settings), class_map=None))
-    teacher.match_input(preprocessor)
-    return teacher.to(get_device()), preprocessor.to(get_device())
+def _built(cfg: Config, settings: dict) -> tuple[BaseTeacher, Any]:
+    """A teacher, and the student with random weights."""
+    with random_state_kept():
+        student = build_detector(cfg)
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmdet')):
+            teacher = build_teacher(dict(without_cache(settings), class_map=None))
+    teacher.match_input(student.data_preprocessor)
+    return teacher.to(get_device()), student.to(get_device())
 
 
 def _own_data(settings: dict, error: ValueError) -> Config:
     """The teacher's config, where its validation data is there."""
-    data = student_config(load_config(settings['config']))
-    files = _annotation_files(data)
-    if not files or not all(file.is_file() for file in files):
+    data = student_config(load_config(settings['config'])) if settings.get('config') else None
+    files = _annotation_files(data) if data else []
+    if not data or not files or not all(file.is_file() for file in files):
         raise ValueError(f'{error}; and the validation data of its own config is not there') from error
     return data
 
@@ -161,10 +164,13 @@ def _annotation_files(cfg: Config) -> list[Path]:
 
 def _file_name(cfg: Config, settings: Any, data: Config | None, pairs: Any, images: int | None) -> str:
     source = data or cfg
-    file = local_copy(settings.checkpoint)
+    file = local_copy(str(weights_file(settings)))
+    kind = {key: value for key, value in settings.items() if key not in NOT_OF_DETECTIONS and value != file}
+    if settings.get('config'):
+        kind = dict(student_config(load_config(settings.config)).model)
     weights = file_hash(file) if os.path.isfile(file) else _digest(file)
     about = dict(
-        teacher=student_config(load_config(settings.config)).model, input_scale=settings.get('input_scale'),
+        teacher=kind, input_scale=settings.get('input_scale'),
         classes=pairs, preprocessor=cfg.model.student.get('data_preprocessor'),
         own=data is not None, images=images,
         data={key: value for key, value in (source.get('val_dataloader') or {}).items() if 'workers' not in key},
@@ -189,7 +195,7 @@ def _read(file: Path | None) -> Evaluation | None:
 @master_only
 def _write(file: Path, found: Evaluation, settings: dict) -> None:
     try:
-        write_whole(file, json.dumps(dict(checkpoint=str(settings['checkpoint']), evaluation=asdict(found)),
+        write_whole(file, json.dumps(dict(checkpoint=weights_file(settings), evaluation=asdict(found)),
                                      indent=2).encode())
     except OSError as error:  # measured again the next time
         print_log(f'the accuracy of the teacher cannot be kept in {file}: {error}', 'current', level=logging.WARNING)

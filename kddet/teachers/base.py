@@ -17,6 +17,10 @@ from .padding import cut, pad_to_multiple
 from .pixels import Renormalise, pad_value
 
 
+class NoDetections(ValueError):
+    """A teacher that gives none, and can teach all the same."""
+
+
 class BaseTeacher(nn.Module):
     """A ``detector`` in ``eval()`` with ``requires_grad=False``, whatever is called on it.
 
@@ -31,6 +35,7 @@ class BaseTeacher(nn.Module):
 
     detector: Any
     model_config: dict  # what it is built from, for the key of a cache
+    trained = False  # it has weights, from a checkpoint or in the file that it is
     coverage: str | None = None  # of its weights by a checkpoint, in words
     checkpoint_hash: str | None = None
 
@@ -82,9 +87,37 @@ class BaseTeacher(nn.Module):
         """Run the RoI head on the student's RoIs and add what its taps give to ``records``."""
         raise NotImplementedError
 
-    def predict(self, inputs: Tensor, samples: list) -> list:
-        """The samples with the teacher's detections in ``pred_instances``."""
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, samples: list, student: Any) -> list:
+        """The samples with the teacher's detections in ``pred_instances``, in pixels of the original images.
+
+        Args:
+            inputs: ``(N, 3, H, W)``, as the student's data preprocessor gave it.
+            samples: data samples of the batch.
+            student: whose head decodes the maps of a teacher that gives no more.
+
+        Raises:
+            NoDetections: the teacher gives maps that cannot be decoded.
+        """
+        seen = [_scaled(sample, self.input_scale) for sample in samples]
+        for sample, own in zip(samples, self.detections(inputs, samples, seen, student), strict=True):
+            sample.pred_instances = own
+        return samples
+
+    def detections(self, inputs: Tensor, samples: list, seen: list, student: Any) -> list:
+        """What is found in each image.
+
+        Args:
+            seen: samples of the images at the teacher's ``input_scale``.
+        """
         raise NotImplementedError
+
+    def check_detections(self, student: Any) -> None:
+        """Refuse to :meth:`predict` what cannot be.
+
+        Raises:
+            NoDetections: says what the teacher gives.
+        """
 
     def check_taps(self, taps: Iterable[str]) -> None:
         """Refuse taps that the teacher does not pass by.
@@ -126,3 +159,14 @@ def class_pairs(class_map: str | Mapping[str, str] | Sequence[Sequence[int]] | N
     if not pairs or any(len(set(side)) < len(side) for side in zip(*pairs)):
         raise ValueError(f'class_map={list(pairs)}: give one pair or more, and no class twice')
     return pairs
+
+
+def _scaled(sample: Any, scale: float) -> Any:
+    """A data sample without boxes, of the picture at ``scale`` times its size in the batch."""
+    meta = dict(sample.metainfo)
+    for name in ('img_shape', 'pad_shape'):
+        if name in meta:
+            meta[name] = tuple(round(scale * side) for side in meta[name][:2])
+    if 'scale_factor' in meta:
+        meta['scale_factor'] = tuple(scale * factor for factor in meta['scale_factor'])
+    return type(sample)(metainfo=meta)

@@ -71,30 +71,19 @@ class FrozenTeacher(BaseTeacher):
             weights = student_weights(load_checkpoint(file, trust=trust_checkpoint))
             self.coverage = load_weights(self.detector, weights, name=f'teacher {checkpoint}', strict=strict)
             self.checkpoint_hash = file_hash(file) if '://' not in file else None
+            self.trained = True
             print_log(f'{self.coverage}; sha256 {self.checkpoint_hash}', 'current')
         self.freeze()
         if channels_last:
             self.detector.to(memory_format=torch.channels_last)
         self._compiled = CompiledFeatures(self.detector) if compile else None
 
-    @torch.no_grad()
-    def predict(self, inputs: Tensor, samples: list) -> list:
-        """The samples with the teacher's detections in ``pred_instances``, in pixels of the original images.
-
-        In float32, and not compiled.
-
-        Args:
-            inputs: ``(N, 3, H, W)``, as the student's data preprocessor gave it.
-            samples: data samples of the batch.
-        """
-        seen = [_scaled(sample, self.input_scale) for sample in samples]
+    def detections(self, inputs: Tensor, samples: list, seen: list, student: Any) -> list:
+        """In float32, and not compiled."""
         inputs, _ = self.matched(inputs, samples)
         for sample in seen:
             sample.set_metainfo(dict(batch_input_shape=tuple(inputs.shape[2:])))
-        found = self.detector.predict(inputs, seen)
-        for sample, own in zip(samples, found):
-            sample.pred_instances = own.pred_instances
-        return samples
+        return [sample.pred_instances for sample in self.detector.predict(inputs, seen)]
 
     @torch.no_grad()
     def replay(self, records: Records, rois: Sequence[Tensor]) -> None:
@@ -151,14 +140,3 @@ def teacher_class(settings: Mapping[str, Any]) -> type[BaseTeacher]:
 def without_cache(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Of a Distiller's ``teacher`` what is the teacher's own: arguments of :class:`FrozenTeacher`."""
     return {key: value for key, value in settings.items() if key != 'cache'}
-
-
-def _scaled(sample: Any, scale: float) -> Any:
-    """A data sample without boxes, of the picture at ``scale`` times its size in the batch."""
-    meta = dict(sample.metainfo)
-    for name in ('img_shape', 'pad_shape'):
-        if name in meta:
-            meta[name] = tuple(round(scale * side) for side in meta[name][:2])
-    if 'scale_factor' in meta:
-        meta['scale_factor'] = tuple(scale * factor for factor in meta['scale_factor'])
-    return type(sample)(metainfo=meta)

@@ -22,6 +22,12 @@ def named_teachers(model: Mapping[str, Any]) -> dict[str, Any]:
     return dict(sorted(several.items())) if several else {ONE: one} if one else {}
 
 
+def weights_file(teacher: Mapping[str, Any]) -> str | None:
+    """Where the weights of a teacher are, by its settings: its checkpoint, or the file of an external model."""
+    model = teacher.get('model')
+    return teacher.get('checkpoint') or (model if isinstance(model, str) else None)
+
+
 def methods_of(model: Mapping[str, Any], teacher: str) -> dict[str, Any]:
     """The configs of the methods that read a teacher: those that name it; all of them where there is one alone."""
     return {name: method for name, method in (model.get('methods') or {}).items() if teacher_of(method) == teacher}

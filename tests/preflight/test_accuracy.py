@@ -6,7 +6,7 @@ import pytest
 from kddet.preflight.accuracy import accuracy_line
 from kddet.project.evaluation import Evaluation
 
-TRAINED = SimpleNamespace(teachers={'': SimpleNamespace(coverage='1 of 1 tensors loaded')})
+TRAINED = SimpleNamespace(teachers={'': SimpleNamespace(trained=True)})
 
 
 def found(mean_ap, **more):
@@ -42,5 +42,5 @@ def test_threshold_and_switch(monkeypatch):
     assert accuracy_line({}, TRAINED, 50, 0).verdict == 'ok'
     monkeypatch.undo()
     assert accuracy_line({}, TRAINED, 0, 0.3).verdict == 'note'
-    untrained = SimpleNamespace(teachers={'': SimpleNamespace(coverage=None)})
+    untrained = SimpleNamespace(teachers={'': SimpleNamespace(trained=False)})
     assert accuracy_line({}, untrained, 50, 0.3).text == 'not measured: its weights are random'

@@ -207,7 +207,7 @@ def test_it_detects_in_the_students_batch_what_it_detects_by_itself(changes):
     frozen.match_input(own)
     expected = frozen.detector.val_step(toy_samples())
     batch = own(toy_samples(), False)
-    for found, alone in zip(frozen.predict(batch['inputs'], batch['data_samples']), expected):
+    for found, alone in zip(frozen.predict(batch['inputs'], batch['data_samples'], None), expected):
         assert len(alone.pred_instances) == 100
         torch.testing.assert_close(found.pred_instances.scores, alone.pred_instances.scores, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(found.pred_instances.bboxes, alone.pred_instances.bboxes, atol=0.05, rtol=1e-3)
@@ -220,7 +220,7 @@ def test_detections_of_a_scaled_input_are_in_pixels_of_the_picture():
     batch = frozen.detector.data_preprocessor(toy_samples(sizes=((96, 128),), boxes=((),)), False)
     seen = []
     frozen.detector.backbone.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape)))
-    (found,) = frozen.predict(batch['inputs'], batch['data_samples'])
+    (found,) = frozen.predict(batch['inputs'], batch['data_samples'], None)
     assert seen == [(1, 3, 192, 256)]
     assert found.pred_instances.bboxes[:, 2].max() <= 128 and found.pred_instances.bboxes[:, 3].max() <= 96
     assert found.pred_instances.bboxes[:, 2].max() > 64  # of the whole picture

@@ -16,8 +16,9 @@ from kddet.recording.recorder import Records
 from kddet.recording.taps import INPUT, parse_tap
 from kddet.registry import MODELS
 
-from ..base import BaseTeacher
+from ..base import BaseTeacher, NoDetections
 from ..pixels import pixel_statistics
+from .decoding import TAP, Decoder
 from .detector import ExternalDetector
 from .files import load_model
 
@@ -31,7 +32,8 @@ class ExternalTeacher(BaseTeacher):
     maps of a dense head (``rpn.cls``, ``rpn.reg`` of an RPN), or a word of your own for ``teacher_tap``. Methods of
     features read levels of any stride that the student has, too. Methods of scores and boxes read maps that are laid
     out as those of the student's own head: as many levels, the same anchors or points, scores as logits, boxes as the
-    head gives them in ``eval()``. There is no RoI head to run, and there are no detections to measure.
+    head gives them in ``eval()``. There is no RoI head to run.
+    Such scores and boxes are measured, and shown, as the student's head decodes them.
 
     A TorchScript file is a program, whose operators read and write files too, and runs when it is loaded: take it from
     where you would take a program. An ONNX file is a graph of operators. It runs whole at every iteration, in its own
@@ -77,6 +79,7 @@ class ExternalTeacher(BaseTeacher):
         name = Path(file).name if file else type(loaded).__name__
         if checkpoint is not None:
             file = self._load(loaded, checkpoint, file, trust_checkpoint)
+        self.trained = file is not None
         self.checkpoint_hash = file_hash(local_copy(file)) if file and '://' not in file else None
         size = None if input_size is None else (input_size[0], input_size[1])
         self.detector = ExternalDetector(loaded, name, outputs, size)
@@ -84,6 +87,7 @@ class ExternalTeacher(BaseTeacher):
                         input_size=size)
         self.model_config = dict(settings, file=self.checkpoint_hash, model=None if isinstance(model, str) else
                                  dict(model) if isinstance(model, Mapping) else name)
+        self._decoder: Decoder | None = None
         self.freeze()
         print_log(f'teacher {name}: {self.detector.tapped()}; sha256 {self.checkpoint_hash}', 'current')
 
@@ -134,9 +138,19 @@ class ExternalTeacher(BaseTeacher):
         raise ValueError(f'the teacher {self.detector.name} has no RoI head that could run on the RoIs of the student; '
                          "choose heads=['rpn'], or features of the neck")
 
-    def predict(self, inputs: Tensor, samples: list) -> list:
-        raise ValueError(f'the teacher {self.detector.name} gives {self.detector.tapped()} and no detections, so that '
-                         'it cannot be measured or shown; its features can: tools/visualize.py energy')
+    def detections(self, inputs: Tensor, samples: list, seen: list, student: Any) -> list:
+        return self._decoder_of(student)(self.record(inputs, samples, [TAP])[TAP][0].output, seen)
+
+    def check_detections(self, student: Any) -> None:
+        self._decoder_of(student)
+
+    def _decoder_of(self, student: Any) -> Decoder:
+        if self._decoder is None or self._decoder.student is not student:
+            try:
+                self._decoder = Decoder(student, self.detector)
+            except ValueError as error:
+                raise NoDetections(str(error)) from error
+        return self._decoder
 
     @contextmanager
     def options(self, device: str) -> Iterator[None]:

@@ -315,6 +315,6 @@ def test_one_argument_on_the_command_line(plain_config, neck):
 def test_there_is_nothing_to_measure(neck):
     teacher = ExternalTeacher(neck[1])
     with pytest.raises(ValueError, match=r'gives neck \(5 levels\) and no detections'):
-        teacher.predict(torch.rand(1, 3, 64, 64), [])
+        teacher.check_detections(None)
     assert json.dumps(teacher.model_config)
     assert not isinstance(teacher, FrozenTeacher)
