@@ -37,7 +37,7 @@ from kddet.project.classes import check_config_classes, resolve_class_map
 from kddet.project.config import check_parts, is_distillation, load_config, write_config
 from kddet.project.data import check_data_files, check_loader
 from kddet.project.optim import check_optimizer
-from kddet.project.overlay import diagnose_methods, overlay, watch_terms
+from kddet.project.overlay import add_hooks, diagnose_methods, overlay
 from kddet.unlabelled import check_unlabelled_data
 
 OVERLAY = ('teacher', 'teacher_checkpoint', 'class_map', 'method_options')
@@ -120,7 +120,7 @@ def training_config(args: argparse.Namespace) -> Config:
     check_strategy(cfg)
     check_config_classes(cfg)
     check_unlabelled_data(cfg)
-    watch_terms(cfg)
+    add_hooks(cfg)
     prepare_cache(cfg)
     return cfg
 
@@ -134,7 +134,7 @@ def main() -> None:
     if args.dump_config:
         check_file(args.dump_config, '--dump-config')
         write_config(cfg, args.dump_config)
-        print(f'wrote {args.dump_config}; train it with: tools/train.py {args.dump_config}')
+        print(f'wrote {args.dump_config}; train it with: python {sys.argv[0]} {args.dump_config}')
         return
     launch_on_cpu(cfg)
     if args.dry_run:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from kddet.project.config import is_distillation, type_name
+from kddet.project.config import add_hook, is_distillation
 from kddet.teachers.settings import named_teachers
 
 from .pipeline import check_pipelines
@@ -32,11 +32,8 @@ def prepare_cache(cfg: Config) -> None:
         check_writable(cache)
         if cache.get('on_miss') != 'compute':
             check_pipelines(cfg, cache.get('replayable', ()))
-    if not caches:
-        return
-    hooks = cfg.get('custom_hooks') or []
-    if not any(isinstance(hook, dict) and type_name(hook.get('type')) == HOOK for hook in hooks):
-        cfg.custom_hooks = [*hooks, dict(type=HOOK)]
+    if caches:
+        add_hook(cfg, HOOK)
 
 
 def check_writable(cache: dict) -> None:

@@ -96,6 +96,13 @@ def type_name(kind: Any) -> str:
     return f'{name.partition(".")[0]}.{name.rpartition(".")[2]}' if '.' in name else name
 
 
+def add_hook(cfg: Config, kind: str) -> None:
+    """Add a hook of kddet's to a config that has none of this type."""
+    hooks = cfg.get('custom_hooks') or []
+    if not any(isinstance(hook, dict) and type_name(hook.get('type')) == kind for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type=kind)]
+
+
 def student_config(cfg: Config) -> Config:
     """The config of the plain student: the same file with the student as its model and no hook of kddet's.
 

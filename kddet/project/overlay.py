@@ -15,10 +15,10 @@ from kddet.registry import MODELS
 from kddet.teachers.external.files import is_model_file
 from kddet.teachers.settings import KEY, NAME
 
-from .config import is_distillation, type_name
+from .config import add_hook, is_distillation
 from .optim import student_constructor
 
-WATCH = 'kddet.TermWatchHook'
+HOOKS = 'kddet.TermWatchHook', 'kddet.PlainCheckpointHook'  # that every distillation has
 DIAGNOSTICS = 'kddet.MethodDiagnosticsHook'
 
 
@@ -99,11 +99,10 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
     return cfg
 
 
-def watch_terms(cfg: Config) -> None:
-    """Add a :class:`kddet.TermWatchHook` to a distillation config that has none."""
-    hooks = cfg.get('custom_hooks') or []
-    if is_distillation(cfg) and not any(type_name(hook.get('type')) == WATCH for hook in hooks):
-        cfg.custom_hooks = [*hooks, dict(type=WATCH)]
+def add_hooks(cfg: Config) -> None:
+    """Add :class:`kddet.TermWatchHook` and :class:`kddet.PlainCheckpointHook` to a distillation config without them."""
+    for kind in HOOKS if is_distillation(cfg) else ():
+        add_hook(cfg, kind)
 
 
 def diagnose_methods(cfg: Config, interval: int) -> None:

@@ -9,9 +9,9 @@ from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 from kddet.command_line.parser import work_dir_of
 from kddet.methods import NAMES
-from kddet.project.config import is_distillation, load_config, student_config
+from kddet.project.config import is_distillation, load_config, student_config, type_name
 from kddet.project.optim import StudentOptimWrapperConstructor
-from kddet.project.overlay import DIAGNOSTICS, diagnose_methods, overlay, watch_terms
+from kddet.project.overlay import DIAGNOSTICS, HOOKS, add_hooks, diagnose_methods, overlay
 
 SEVERAL = dict(teacher=dict(a='a.py', b='b.py'), teacher_checkpoint=dict(a='a.pth', b='b.pth'))
 TEACHER = dict(teacher='t.py', teacher_checkpoint='t.pth')
@@ -152,13 +152,13 @@ def test_configs_in_pure_python_style(tmp_path):
         'from mmengine.optim import DefaultOptimWrapperConstructor\nwith read_base():\n    from .base import *\n'
         'optim_wrapper = dict(constructor=DefaultOptimWrapperConstructor)\ncustom_hooks = [dict(type=EMAHook)]\n')
     cfg = overlay(load_config(tmp_path / 'student.py'), methods=['hint'], **TEACHER)
-    watch_terms(cfg)
+    add_hooks(cfg)
     cfg.dump(tmp_path / 'distil.py')
     found = load_config(tmp_path / 'distil.py')
     assert is_distillation(found) and found.model.student == dict(type='mmdet.models.RetinaNet', a=1)
     assert found.optim_wrapper.paramwise_cfg.student_constructor.endswith('.DefaultOptimWrapperConstructor')
     back = student_config(found)
-    assert back.model.type == 'mmdet.models.RetinaNet' and len(found.custom_hooks) == 2
+    assert back.model.type == 'mmdet.models.RetinaNet' and len(found.custom_hooks) == 3
     assert [hook.type for hook in back.custom_hooks] == ['mmengine.hooks.EMAHook']
 
 
@@ -171,8 +171,8 @@ def test_a_distillation_config_in_pure_python_style(place, tmp_path):
     cfg.dump(tmp_path / 'written.py')
     for own in (cfg, load_config(tmp_path / 'written.py')):
         assert is_distillation(own) and student_config(own).custom_hooks == []
-        watch_terms(own)
-        assert len(own.custom_hooks) == 1
+        add_hooks(own)
+        assert [type_name(hook.type) for hook in own.custom_hooks] == list(HOOKS)
 
 
 def test_the_plain_config_comes_back(plain_config):
