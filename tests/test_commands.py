@@ -1,6 +1,7 @@
 """Every command in the documents: its flags and files are there, and what can be run in seconds is run."""
 import copy
 import importlib.util
+import json
 import re
 import shlex
 import sys
@@ -49,10 +50,15 @@ def settings(command: str) -> dict[str, str]:
 
 
 def cheap(command: str) -> bool:
-    """Whether it runs in seconds. What trains a config of ours is left to the tests of ``configs/quick``."""
+    """Whether it runs in seconds.
+
+    What trains a config of ours is left to the tests of ``configs/quick``, and what asks for files by words in capitals
+    to the tests of its tool.
+    """
     program, tool, *arguments = [*words(command), '', '']
     trains = tool.endswith('/train.py') and arguments[0].startswith('configs/') and '--dry-run' not in arguments
-    return program == 'python' and tool.startswith('tools/') and not tool.endswith(LONG) and not trains
+    return program == 'python' and tool.startswith('tools/') and not tool.endswith(LONG) and not trains and not any(
+        re.fullmatch('[A-Z][A-Z_0-9]+', word) for word in arguments)
 
 
 ALL = [pytest.param(page, command, id=f'{page.relative_to(ROOT)}: {command[:60]}')
@@ -70,9 +76,8 @@ def test_command_is_there_with_its_flags_and_files(page, command, monkeypatch, c
         assert verbs and all(re.search(rf'^{verb}:.*## ', (ROOT / 'Makefile').read_text(), re.M) for verb in verbs)
     elif program == 'python' and arguments[:2] != ['-m', 'pytest']:
         parse(arguments[0].removeprefix('tools/'), arguments[1:], monkeypatch)
-    elif program.startswith('tools/'):
-        tool = program.removeprefix('tools/')
-        parse(*LAUNCHERS.get(tool, lambda own: (tool, own))(arguments), monkeypatch)
+    elif program.startswith('tools/'):  # a launcher; the others are no programs without python in front
+        parse(*LAUNCHERS[program.removeprefix('tools/')](arguments), monkeypatch)
     else:
         assert program in ('source', 'pip', 'python'), f'is this a command? {command}'
 
@@ -92,7 +97,8 @@ def folder(plain_config, teacher_files, tmp_path_factory):
     folder = tmp_path_factory.mktemp('reader')
     for name in ('tools', 'configs', 'docs'):
         (folder / name).symlink_to(ROOT / name)
-    make_digits(folder / 'data/digits', train=64, val=16)
+    make_digits(folder / 'data/digits', train=64, val=16, unlabelled=4)
+    foreign_boxes(folder)
     cfg = copy.deepcopy(plain_config)
     cfg.merge_from_dict({'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1})
     cfg.dump(folder / 'my_student.py')
@@ -104,6 +110,13 @@ def folder(plain_config, teacher_files, tmp_path_factory):
     own = [block for block in blocks if 'student=_base_.model' in block or block.startswith('custom_hooks')]
     (folder / 'my_distillation.py').write_text(''.join(own))
     return folder
+
+
+def foreign_boxes(folder: Path) -> None:
+    """What another tool found on the pictures without labels."""
+    images = json.loads((folder / 'data/digits/instances_unlabelled.json').read_text())['images']
+    (folder / 'results.json').write_text(json.dumps([
+        dict(image_id=image['id'], category_id=1, bbox=[2, 2, 20, 30], score=0.9) for image in images]))
 
 
 def export_teacher(folder: Path) -> None:

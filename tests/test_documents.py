@@ -3,6 +3,9 @@ import ast
 import re
 from inspect import signature
 
+import pytest
+
+import kddet
 from kddet import HOOKS, MODELS, Distiller, DistillMethod
 from kddet.teachers.frozen import teacher_class
 from kddet.testing import tiny_detector, toy_samples
@@ -66,6 +69,18 @@ def test_teachers_on_the_pages_take_what_they_are_given(repository):
     found = assignments(repository, 'teacher')
     assert found and all(signature(teacher_class(teacher)).bind(
         **{key: value for key, value in teacher.items() if key != 'type'}) for teacher in found)
+
+
+@pytest.mark.parametrize(('page', 'kind'), [
+    ('adl', 'AdaptiveDistillation'), ('fgfi', 'FineGrainedImitation'), ('hint', 'HintLearning'),
+    ('labelenc', 'LabelEnc'), ('labelenc', 'LabelEncAutoencoder')])
+def test_tables_of_options_have_each_with_its_default(repository, page, kind):
+    rows = re.findall(r'^\| (`[^|]*) \|([^|]*)\|', (repository / f'configs/{page}/README.md').read_text(), re.M)
+    found = {name: default.strip() for names, default in rows for name in re.findall('`(\\w+)`', names)}
+    for name, parameter in signature(getattr(kddet, kind)).parameters.items():
+        assert name in found or name in ('data_preprocessor', 'trust_checkpoint'), f'{kind} takes {name}'
+        if isinstance(parameter.default, (bool, int, float, str)) and name in found:
+            assert str(parameter.default) in found[name], f'{name} of {kind} is {parameter.default}'
 
 
 def test_messages_in_the_troubleshooting_are_those_of_kddet(repository):
