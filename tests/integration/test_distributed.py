@@ -1,5 +1,6 @@
 """Two gloo processes on the CPU, with find_unused_parameters=False."""
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -22,14 +23,14 @@ def both(function, *arguments):
     multiprocessing.spawn(function, arguments, nprocs=2)
 
 
-def model(teacher_reads=True, method='HintLearning', family='fcos', empty=False, step1=None):
+def model(teacher_reads=True, method='HintLearning', family='fcos', empty=False, step1=None, joint=True):
     init_default_scope('mmdet')
     torch.manual_seed(0)
     student = tiny_detector(family)  # FCOS and ATSS normalise by positives over all ranks, as RetinaNet does not
     # a batch norm sees other images on each rank; the joint batch is compared, so its statistics stay out of it
     student.backbone.norm_eval = True
     if method == 'LabelEncAutoencoder':
-        autoencoder = LabelEncAutoencoder(student, dict(stem_channels=8), dim=0)
+        autoencoder = LabelEncAutoencoder(student, dict(stem_channels=8), joint, dim=0)
         autoencoder.init_weights()
         autoencoder.methods['distance'].schedule = float(teacher_reads)
         return autoencoder.train()
@@ -74,11 +75,11 @@ def watched(rank, folder):
     leave()
 
 
-def worker(rank, folder, *options):
+def worker(rank, folder, *options, **more):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    network = MMDistributedDataParallel(model(*options, step1=folder / 'step1.pth'), find_unused_parameters=False,
-                                        broadcast_buffers=False)
+    network = MMDistributedDataParallel(model(*options, step1=folder / 'step1.pth', **more),
+                                        find_unused_parameters=False, broadcast_buffers=False)
     for _ in range(2):  # an unused parameter is only noticed in the second iteration
         network.zero_grad()
         found = gradients(network, batch(options[-1], rank))
@@ -102,6 +103,21 @@ def test_gradients_are_equal_on_both_ranks_and_to_the_joint_batch(tmp_path, opti
     for name, value in joint.items():
         assert torch.equal(first[name], second[name]), name
         torch.testing.assert_close(first[name], value, rtol=2e-3, atol=1e-5, msg=lambda text, name=name: name + text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('method', 'family', 'joint'), [
+    ('LabelEncAutoencoder', 'faster-rcnn', True), ('LabelEncAutoencoder', 'faster-rcnn', False),
+    ('LabelEncAutoencoder', 'fcos', False), ('LabelEnc', 'faster-rcnn', True), ('Chen2017', 'faster-rcnn', True)])
+def test_all_that_trains_has_a_gradient_the_same_on_both_ranks(tmp_path, method, family, joint):
+    """Of models whose losses are not those of the joint batch: heads that sample, or normalise by their own rank's
+    positives. The second rank has no boxes."""
+    torch.save(dict(state_dict=model(method='LabelEncAutoencoder', family=family).state_dict()), tmp_path / 'step1.pth')
+    both(partial(worker, joint=joint), tmp_path, True, method, family, True)
+    first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
+    own = model(True, method, family, True, step1=tmp_path / 'step1.pth', joint=joint)
+    assert first.keys() == second.keys() == {name for name, p in own.named_parameters() if p.requires_grad}
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 @pytest.mark.slow
