@@ -10,7 +10,8 @@ from kddet.teachers.external.detector import ExternalDetector
 
 from .recorder import Pyramid
 from .rois import ROI_HEAD
-from .taps import DENSE_HEADS, module_of
+from .strides import DENSE_HEADS
+from .taps import module_of
 
 
 def forward_to(detector: Any, inputs: Tensor, taps: Iterable[str]) -> Pyramid | None:

@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .strides import strides_of
 from .taps import INPUT, module_of, parse_tap
 
+PROBE_SIZE = 256  # pixels of the probe image's sides; every stride up to 128 gives a map of its own size
 Pyramid = tuple[Tensor, ...]
 ClassMap = tuple[tuple[int, int], ...]  # (student's index, teacher's index) of the classes that both have
 
@@ -33,6 +35,8 @@ class Records(Mapping):
         self.features: Pyramid | None = None  # what the heads read, where a RoI head is to run on it later
         self.class_map: ClassMap | None = None  # of the teacher: which of its classes are which of the student's
         self.unlabelled = 0  # images at the end of the batch that the student's own losses did not see
+        self.image_size = PROBE_SIZE, PROBE_SIZE  # (height, width) in the student's pixels, of a probe
+        self.anchor_strides: Sequence[float] = ()  # of the model, in the same pixels
 
     def add(self, tap: str, call: Call) -> None:
         self._calls[tap].append(call)
@@ -70,6 +74,10 @@ class Records(Mapping):
                             'tensor a level; tap a module deeper inside')
         return tuple(levels)
 
+    def strides(self, tap: str) -> list[float | None]:
+        """The stride of each level of a probe's pyramid, in pixels of the student's image; None of vectors."""
+        return strides_of(self.pyramid(tap), self.image_size, self.anchor_strides)
+
     def tensors(self) -> Iterator[Tensor]:
         """Everything that was tapped, in order."""
         for tap in self:
@@ -85,6 +93,7 @@ class Records(Mapping):
         for tap in part:
             part._calls[tap] = list(self[tap])
         part.features, part.class_map, part.unlabelled = self.features, self.class_map, self.unlabelled
+        part.image_size, part.anchor_strides = self.image_size, self.anchor_strides
         return part
 
     def extend(self, other: Records) -> None:
@@ -165,13 +174,14 @@ class Recorder:
 
     def _hook(self, records: Records, tap: str):
         select = parse_tap(tap).select
+        kind = type(self._model).__name__
 
         def hook(module, args, kwargs, output):
             if self._grad_enabled and not torch.is_grad_enabled():
                 raise RuntimeError(f'tap {tap!r} of the {self._owner} runs inside reentrant activation checkpointing, '
                                    'where it carries no gradient; tap a module outside the checkpointed block, or set '
                                    'with_cp=False')
-            output = select(output, self._size)
+            output = select(output, self._size, tap, self._owner, kind)
             value = _value(tap, args, output)
             records.add(tap, Call(args, kwargs, output, _versions(value)) if self._arguments else call_of(tap, value))
         return hook

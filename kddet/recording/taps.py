@@ -8,13 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
+from .strides import Size, level_strides, strides_of
+
 INPUT = ':input'
 HEADS = {  # which element of a head's output; None for all
     'cls': ('bbox_head', 0), 'reg': ('bbox_head', 1), 'rpn': ('rpn_head', None), 'rpn.cls': ('rpn_head', 0),
     'rpn.reg': ('rpn_head', 1), 'roi': ('roi_head.bbox_head', None), 'roi.cls': ('roi_head.bbox_head', 0),
     'roi.reg': ('roi_head.bbox_head', 1)}
-DENSE_HEADS = 'rpn_head', 'bbox_head'
-LEVEL = re.compile(r'(?:(backbone)\.C|(neck)\.P)([1-8])')
+LEVEL = re.compile(r'(?:(backbone)\.C|(neck)\.P)(\d{1,2})')
+STAGE = re.compile(r'roi\.(\d)(?:\.(cls|reg))?')
 
 
 @dataclass(frozen=True)
@@ -32,25 +34,40 @@ class Tap:
     item: int | None = None
     level: int | None = None
 
-    def select(self, output: Any, size: tuple[int, int] | None) -> Any:
+    def select(self, output: Any, size: Size | None, name: str, owner: str, kind: str) -> Any:
         """What is tapped of a module's output.
 
         Args:
             size: (height, width) of the image that went through the backbone.
+            name, owner, kind: the tap's name, and what it is tapped of, for messages: ``'student'``, ``'RetinaNet'``.
 
         Raises:
-            ValueError: there is no level of that stride.
+            ValueError: the module gives no such element, or no level of that stride.
         """
+        missing = f'tap {name!r} is not in the {owner} ({kind}): {self.module}'
         if self.item is not None:
-            return output[self.item]
+            if has_item(output, self.item):
+                return output[self.item]
+            there = [word for word in head_words(self.module, output) if parse_tap(word).item is not None]
+            raise ValueError(f'{missing} of {kind} gives {_counted(output)}; `{name}` is not in it; tap '
+                             f'{" or ".join([*there, self.module])}, or a submodule of it; tools/inspect_model.py '
+                             'lists them')
         if self.level is None:
             return output
         levels = [output] if isinstance(output, Tensor) else output
         strides = level_strides(levels, size or (0, 0))
         if self.level not in strides:
-            raise ValueError(f'{self.module} has no level of stride {2**self.level}: for an image of {size} it gives '
-                             f'{_sizes(levels)} (H x W)')
+            words = [word for word in level_names(self.module, levels, size or (0, 0)) if word]
+            raise ValueError(f'{missing} has no level of stride {2**self.level}: for an image of {size} it gives '
+                             f'{_sizes(levels)} (H x W); tap {" or ".join([*words, self.module])}')
         return levels[strides.index(self.level)]
+
+
+def has_item(output: Any, item: int | None) -> bool:
+    """Whether a word for an element of a head's output means something: the head gave it."""
+    if item is None:
+        return True
+    return isinstance(output, (tuple, list)) and len(output) > item and output[item] is not None
 
 
 def parse_tap(name: str) -> Tap:
@@ -58,7 +75,7 @@ def parse_tap(name: str) -> Tap:
 
     ``backbone.C3`` and ``neck.P3`` are the levels of stride 8; ``cls`` and ``reg`` the maps of a dense head,
     ``rpn.cls`` and ``rpn.reg`` those of the RPN, ``roi.cls`` and ``roi.reg`` the vectors of a RoI head; ``rpn`` and
-    ``roi`` are the heads themselves.
+    ``roi`` are the heads themselves; ``roi.0``, ``roi.0.cls`` and ``roi.0.reg`` those of a cascade's first stage.
 
     Example:
         >>> parse_tap('neck.P3')
@@ -69,6 +86,8 @@ def parse_tap(name: str) -> Tap:
     if name in HEADS:
         module, item = HEADS[name]
         return Tap(module, item=item)
+    if found := STAGE.fullmatch(name):
+        return Tap(f'roi_head.bbox_head.{found[1]}', item=dict(cls=0, reg=1).get(found[2]))
     if found := LEVEL.fullmatch(name):
         return Tap(found[1] or found[2], level=int(found[3]))
     return Tap(name)
@@ -79,25 +98,29 @@ def module_of(tap: str) -> str:
     return parse_tap(tap).module
 
 
-def level_names(module: str, levels: Sequence[Tensor], size: tuple[int, int]) -> list[str | None]:
-    """``'neck.P3'`` and the like for what a backbone or a neck gives of an image; None where no stride fits."""
+def level_names(module: str, levels: Sequence[Tensor], size: Size, known: Sequence[float] = ()) -> list[str | None]:
+    """``'neck.P3'`` and the like for what a backbone or a neck gives of an image; None where no stride fits.
+
+    Args:
+        known: strides of the detector's anchors; a level that has one of these has no other.
+    """
     letter = dict(backbone='C', neck='P').get(module)
-    return [None if n is None or letter is None else f'{module}.{letter}{n}' for n in level_strides(levels, size)]
+    return [None if n is None or letter is None or 2**n != stride else f'{module}.{letter}{n}'
+            for n, stride in zip(level_strides(levels, size), strides_of(levels, size, known))]
 
 
-def level_strides(levels: Sequence[Tensor], size: tuple[int, int]) -> list[int | None]:
-    """n of the stride 2^n of each level; None where none fits. Of levels of one size each is taken for the next."""
-    found: list[int | None] = []
-    for level in levels:
-        fitting = [n for n in range(1, 9) if tuple(level.shape[2:]) == _halved(size, n) and n not in found]
-        found.append(fitting[0] if fitting else None)
-    return found
+def head_words(module: str, output: Any) -> list[str]:
+    """``'cls'`` and the like for a head, and for those elements that it gave."""
+    stage = re.fullmatch(r'roi_head\.bbox_head\.(\d)', module)
+    words = [f'roi.{stage[1]}{part}' for part in ('', '.cls', '.reg')] if stage else HEADS
+    return [word for word in words if (tap := parse_tap(word)).module == module and has_item(output, tap.item)]
 
 
-def _halved(size: tuple[int, int], times: int) -> tuple[int, int]:
-    """Sides after so many layers of stride 2, which round up."""
-    height, width = size
-    return -(-height // 2**times), -(-width // 2**times)
+def _counted(output: Any) -> str:
+    if not isinstance(output, (tuple, list)):
+        return f'a {type(output).__name__}'
+    count = sum(has_item(output, item) for item in range(len(output)))
+    return 'one pyramid' if count == 1 else f'{count} pyramids'
 
 
 def _sizes(levels: Any) -> str:

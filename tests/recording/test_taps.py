@@ -4,7 +4,6 @@ from mmengine.registry import MODELS
 
 from kddet import Distiller, Recorder
 from kddet.recording.forward import forward_to
-from kddet.recording.inspection import pairing, tappable
 from kddet.recording.taps import Tap, level_names, parse_tap
 from kddet.testing import tiny_detector, training_step
 
@@ -24,6 +23,7 @@ def record(model, taps, size=(100, 160)):
     ('neck', Tap('neck')), ('neck.fpn_convs.0:input', Tap('neck.fpn_convs.0', of_input=True)),
     ('neck.P3', Tap('neck', level=3)), ('backbone.C5', Tap('backbone', level=5)), ('cls', Tap('bbox_head', item=0)),
     ('rpn.reg', Tap('rpn_head', item=1)), ('roi', Tap('roi_head.bbox_head')), ('neck.C3', Tap('neck.C3')),
+    ('roi.1.reg', Tap('roi_head.bbox_head.1', item=1)), ('roi.0', Tap('roi_head.bbox_head.0')),
     ('backbone.layer3', Tap('backbone.layer3'))])
 def test_names(name, tap):
     assert parse_tap(name) == tap
@@ -46,8 +46,25 @@ def test_words_are_parts_of_what_the_modules_give():
 def test_a_level_that_is_not_there():
     with pytest.raises(ValueError, match=r'no level of stride 4: for an image of \(100, 160\) it gives 13 x 20'):
         record(detector(), ['neck.P2'])
+    with pytest.raises(ValueError, match=r"tap 'neck.P9' is not in the model .* tap neck.P3 or neck.P4 or"):
+        record(detector(), ['neck.P9'])
     with pytest.raises(ValueError, match="tap 'rpn.cls' is not in the model"):
         Recorder(detector(), ['rpn.cls'])
+
+
+@pytest.mark.parametrize(('output', 'given'), [
+    (([torch.zeros(1, 8, 4, 4)],), 'bbox_head of Sequential gives one pyramid; `reg` is not in it; tap cls or'),
+    (torch.zeros(2, 3), 'gives a Tensor; `reg` is not in it; tap bbox_head, or'),
+    (([torch.zeros(2, 3)], None), 'gives one pyramid')])
+def test_an_element_that_a_head_does_not_give(output, given):
+    class Head(torch.nn.Module):
+        def forward(self, features):
+            return output
+    model = torch.nn.Sequential()
+    model.add_module('bbox_head', Head())
+    with pytest.raises(ValueError, match=f"tap 'reg' is not in the student .*{given}"), Recorder(
+            model, ['reg'], 'student'):
+        model(torch.zeros(1))
 
 
 def test_levels_of_one_size_are_taken_in_order():
@@ -81,20 +98,3 @@ def test_in_a_config_a_word_is_what_a_dotted_name_is(family, word, dotted):
         model.init_weights()
         found.append(training_step(model)[0]['loss_hint'])
     assert torch.equal(*found) and found[0] > 0
-
-
-def test_inspection_lists_modules_in_order_with_their_words():
-    found = {own.name: own for own in tappable(detector('faster-rcnn'), (128, 192), 2)}
-    assert found['neck'].shapes[0] == (16, 32, 48)
-    assert found['neck'].words == ['neck.P2', 'neck.P3', 'neck.P4', 'neck.P5', 'neck.P6']
-    assert found['backbone.layer2'].kind == 'ResLayer' and found['rpn_head.rpn_conv'].calls == 5
-    assert found['roi_head.bbox_head'].words == ['roi', 'roi.cls', 'roi.reg']
-    assert '16x32x48 /4' in found['neck'].line((128, 192)) and 'neck.P2' in found['neck'].line((128, 192))
-    assert not any(name.count('.') > 1 for name in found)
-
-
-def test_pairing_by_stride():
-    lines = pairing(detector('faster-rcnn'), detector('retinanet', width=16), (256, 256))
-    assert 'neck level 0, stride 4: student 16 channels, no partner in the teacher' in lines
-    assert 'neck level 1, stride 8: student 16 channels, teacher level 0 with 32' in lines
-    assert 'backbone level 3, stride 32: student 64 channels, teacher level 3 with 128' in lines

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from kddet.recording.recorder import Pyramid
 from kddet.recording.rois import ROI_HEAD
-from kddet.recording.taps import DENSE_HEADS, parse_tap
+from kddet.recording.strides import DENSE_HEADS
+from kddet.recording.taps import parse_tap
 
 WORDS = 'neck', 'backbone', 'cls', 'reg', 'rpn.cls', 'rpn.reg'
 NUMBERED = re.compile(r'(.+)[._]\d+')
