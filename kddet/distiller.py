@@ -12,7 +12,7 @@ from kddet.diagnostics.gradients import reaches
 from kddet.errors import RunFailed
 from kddet.methods.base import DistillMethod
 from kddet.options import check_options
-from kddet.recording.probe import probe
+from kddet.recording.probe import at_fitting_size, probe
 from kddet.recording.recorder import Recorder, Records
 from kddet.recording.rois import extractor_taps, roi_taps
 from kddet.registry import MODELS
@@ -177,8 +177,8 @@ class Distiller(StudentWrapper):
         for name, method in self.methods.items():
             teacher = self.teacher_of(name)
             method.bind(self.student, teacher and teacher.detector)
-        student = probe(self.student, taps_of(self.methods, 'student_taps'), 'student')
-        read = {name: own.probe(self.student, self.methods) for name, own in self._teachers.items()}
+        detectors = [self.student, *(own.detector for own in self.teachers.values())]
+        student, read = at_fitting_size(detectors, self._probe)
         scaled: dict[str, str] = {}
         for name, method in self.methods.items():
             method.build(student, read.get(self.taught_by[name], NOTHING))
@@ -189,6 +189,11 @@ class Distiller(StudentWrapper):
                     raise ValueError(f'methods {scaled[key]!r} and {name!r} both scale the {key!r} of the student; '
                                      'leave one of them out, or choose different `heads`')
                 scaled[key] = name
+
+    def _probe(self, size: int) -> tuple[Records, dict[str, Records]]:
+        """Records of the student, and of each teacher on the same image, of so many pixels a side."""
+        student = probe(self.student, taps_of(self.methods, 'student_taps'), 'student', size)
+        return student, {name: own.probe(self.student, self.methods, size) for name, own in self._teachers.items()}
 
 
 def check_methods(teacher: dict | None, methods: dict | None, teachers: dict | None = None) -> dict[str, Any]:

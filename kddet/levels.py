@@ -3,12 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
 from kddet.adapters import in_words
-from kddet.recording.recorder import Pyramid
+from kddet.recording.recorder import PROBE_SIZE, Pyramid
+from kddet.recording.strides import strides_of
 
-PROBE_SIZE = 256  # pixels of the probe image's sides; every stride up to 128 gives a map of its own size
+Strides = Sequence[float | None]
 
 
 def pair_levels(student: Pyramid, teacher: Pyramid, levels: Sequence[int] | None, where: str) -> list[tuple[int, int]]:
@@ -41,7 +42,8 @@ def pair_levels(student: Pyramid, teacher: Pyramid, levels: Sequence[int] | None
 
 
 def describe_levels(taps: tuple[str, str], student: Pyramid, teacher: Pyramid, pairs: Sequence[tuple[int, int]],
-                    adapters: Iterable[nn.Module]) -> tuple[list[str], list[str]]:
+                    adapters: Iterable[nn.Module],
+                    strides: tuple[Strides, Strides] | None = None) -> tuple[list[str], list[str]]:
     """What is compared and what is left out, in words; levels that are alike in one line.
 
     Args:
@@ -49,6 +51,7 @@ def describe_levels(taps: tuple[str, str], student: Pyramid, teacher: Pyramid, p
         student, teacher: pyramids of the probe image.
         pairs: of :func:`pair_levels`.
         adapters: what joins each pair.
+        strides: of the student's and of the teacher's levels (``Records.strides``); None takes them from the sizes.
 
     Example:
         >>> import torch
@@ -56,21 +59,38 @@ def describe_levels(taps: tuple[str, str], student: Pyramid, teacher: Pyramid, p
         >>> describe_levels(('neck', 'neck'), maps, maps[1:], [(1, 0)], [nn.Identity()])
         (['neck, stride 16: 8 to 8 channels, as it is'], ['neck of the student, stride 8'])
     """
+    named = [[_stride(stride) for stride in own] for own in
+             strides or [strides_of(levels, (PROBE_SIZE, PROBE_SIZE)) for levels in (student, teacher)]]
     lines: dict[str, list[str]] = {}
     for (own, other), adapter in zip(pairs, adapters):
         what = f'{student[own].shape[1]} to {teacher[other].shape[1]} channels, {in_words(adapter)}'
-        strides = [_stride(levels[index]) for levels, index in ((student, own), (teacher, other))]
-        lines.setdefault(what, []).append(' with '.join(dict.fromkeys(strides)))
-    sides = zip(('student', 'teacher'), taps, (student, teacher), map(set, zip(*pairs)))
-    left = [(f'{tap} of the {owner}', [_stride(level) for index, level in enumerate(levels) if index not in taken])
+        lines.setdefault(what, []).append(' with '.join(dict.fromkeys([named[0][own], named[1][other]])))
+    sides = zip(('student', 'teacher'), taps, named, map(set, zip(*pairs)))
+    left = [(f'{tap} of the {owner}', [stride for index, stride in enumerate(levels) if index not in taken])
             for owner, tap, levels, taken in sides]
     name = ' with '.join(dict.fromkeys(taps))
-    return ([f'{name}{_listed(strides)}: {what}' for what, strides in lines.items()],
-            [f'{owner}{_listed(strides)}' for owner, strides in left if strides])
+    return ([f'{name}{_listed(found)}: {what}' for what, found in lines.items()],
+            [f'{owner}{_listed(found)}' for owner, found in left if found])
 
 
-def _stride(level: Tensor) -> str:
-    return f'{PROBE_SIZE / level.shape[3]:g}' if level.dim() == 4 else ''
+def unequal_strides(strides: tuple[Strides, Strides], pairs: Sequence[tuple[int, int]]) -> list[str]:
+    """Pairs whose strides differ, in words, ``'4 with 32'``.
+
+    Args:
+        strides: of the student's and of the teacher's levels; None of vectors.
+        pairs: of :func:`pair_levels`.
+
+    Example:
+        >>> unequal_strides(([4, 8], [32, 8]), [(0, 0), (1, 1)])
+        ['4 with 32']
+    """
+    met = [(strides[0][own], strides[1][other]) for own, other in pairs]
+    return [f'{_stride(own)} with {_stride(other)}' for own, other in met
+            if own is not None and other is not None and own != other]
+
+
+def _stride(stride: float | None) -> str:
+    return '' if stride is None else f'{stride:g}'
 
 
 def _listed(strides: Sequence[str]) -> str:

@@ -7,8 +7,6 @@ import torch
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
-from kddet.levels import PROBE_SIZE
-
 
 class LevelPriors:
     """The anchors ``(H * W * A, 4)`` of each level of a head; heads of points get one square a point.
@@ -34,9 +32,10 @@ class LevelPriors:
             raise ValueError(f'{type(detector).__name__} has neither rpn_head nor bbox_head, whose anchors are needed')
         return cls(head, scale)
 
-    def level_of(self, feature: Tensor, where: str) -> int:
-        """Which level a probed feature ``(1, C, H, W)`` is, by its stride."""
-        stride = PROBE_SIZE / feature.shape[3]
+    def level_of(self, stride: float | None, where: str) -> int:
+        """Which level a feature is, by its stride in input pixels; None of vectors, which are on none."""
+        if stride is None:
+            raise ValueError(f'{where}: vectors have no anchors; tap maps (N, C, H, W)')
         if stride not in self.strides:
             raise ValueError(f'{where}: the map has a stride of {stride:g} pixels, the anchors of the head have '
                              f'{", ".join(map(str, self.strides))}; choose `levels` among them')

@@ -10,9 +10,8 @@ from mmengine.model import BaseModule, ModuleDict
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from kddet.levels import PROBE_SIZE
 from kddet.recording.probe import probe
-from kddet.recording.recorder import Recorder
+from kddet.recording.recorder import Recorder, Records
 from kddet.registry import MODELS
 from kddet.student_wrapper import StudentWrapper, random_state_kept
 from kddet.unlabelled import check_all_labelled
@@ -63,9 +62,9 @@ class LabelEncAutoencoder(StudentWrapper):
             self.encoder = LabelEncoder(num_classes_of(self.student),
                                         [level.shape[1] for level in records.pyramid('backbone')], **(encoder or {}))
             self.encoder_neck = copy.deepcopy(self.student.neck)
-            pyramid = records.pyramid(NECK)
-            check_encodings(self.encoder, self.encoder_neck, pyramid)
-            self.methods = ModuleDict(dict(distance=_Distance(pyramid[0].shape[1], distance_weight if joint else 0)))
+            check_encodings(self.encoder, self.encoder_neck, records)
+            width = records.pyramid(NECK)[0].shape[1]
+            self.methods = ModuleDict(dict(distance=_Distance(width, distance_weight if joint else 0)))
         self.check_names()
         if not joint:
             for part in (self.student.backbone, self.student.neck, self.methods):
@@ -157,7 +156,7 @@ def check_heads(detector: Any) -> None:
 
 
 @torch.no_grad()
-def check_encodings(encoder: LabelEncoder, neck: nn.Module, pyramid: Sequence[Tensor]) -> None:
+def check_encodings(encoder: LabelEncoder, neck: nn.Module, records: Records) -> None:
     """Refuse a detector whose features of the probe image the encodings do not match level by level.
 
     Raises:
@@ -165,13 +164,13 @@ def check_encodings(encoder: LabelEncoder, neck: nn.Module, pyramid: Sequence[Te
     """
     training = neck.training
     neck.eval()
-    encodings = neck(encoder(torch.zeros(1, encoder.num_classes, PROBE_SIZE, PROBE_SIZE)))
+    encodings = neck(encoder(torch.zeros(1, encoder.num_classes, *records.image_size)))
     neck.train(training)
-    features, encoded = ([tuple(level.shape[1:]) for level in levels] for levels in (pyramid, encodings))
+    features, encoded = ([tuple(level.shape[1:]) for level in levels] for levels in (records.pyramid(NECK), encodings))
     if features != encoded or len({shape[0] for shape in features}) > 1:
-        raise ValueError(f'the neck gives {features} (C, H, W) for an image of {PROBE_SIZE} pixels, and {encoded} for '
-                         'its labels; LabelEnc needs a backbone whose outputs have strides 4, 8, 16 and 32, or the '
-                         'last of these, and a neck of one width')
+        raise ValueError(f'the neck gives {features} (C, H, W) for an image of {records.image_size[0]} pixels, and '
+                         f'{encoded} for its labels; LabelEnc needs a backbone whose outputs have strides 4, 8, 16 and '
+                         '32, or the last of these, and a neck of one width')
 
 
 def num_classes_of(detector: Any) -> int:

@@ -30,6 +30,7 @@ class DistillMethod(BaseModule):
     compares_classes = False  # reads the teacher's scores class by class, so that both must have the same classes
     compared: Sequence[str] = ()  # what meets what, in words, for the report before training; set by build()
     unpaired: Sequence[str] = ()  # levels that are left out
+    unequal: Sequence[str] = ()  # strides of levels that meet though they differ, '4 with 32'
 
     def __init__(self, loss_weight: float = 1.0, init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)

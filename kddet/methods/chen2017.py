@@ -60,6 +60,7 @@ class Chen2017(DistillMethod):
             part.build(student, teacher)
         self.compared, self.unpaired = ([f'{name}: {line}' for name, part in self.parts.items()
                                          for line in getattr(part, kind)] for kind in ('compared', 'unpaired'))
+        self.unequal = [line for part in self.parts.values() for line in part.unequal]
 
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}

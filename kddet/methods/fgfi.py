@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kddet.adapters import Adapter, build_adapter
 from kddet.heads.priors import LevelPriors
-from kddet.levels import describe_levels, pair_levels
+from kddet.levels import describe_levels, pair_levels, unequal_strides
 from kddet.losses import imitation_loss
 from kddet.masks import SCOPES, AnchorSides, Masks, anchor_sides, near_objects
 from kddet.recording.recorder import Records
@@ -79,12 +79,14 @@ class FineGrainedImitation(DistillMethod):
                 raise ValueError(f'{where}: level {own} of the student is {tuple(student_maps[own].shape[2:])}, its '
                                  f"partner {tuple(teacher_maps[other].shape[2:])} (H, W of the probe); a mask needs "
                                  'maps of one size')
-        self.prior_levels = [self.priors.level_of(student_maps[own], where) for own, _ in self.pairs]
+        strides = student.strides(self.tap), teacher.strides(self.teacher_tap)
+        self.prior_levels = [self.priors.level_of(strides[0][own], where) for own, _ in self.pairs]
         self.adapters = ModuleList(
             build_adapter(self.adapter_cfg, student_maps[s], teacher_maps[t], f'{where}, level {s}')
             for s, t in self.pairs)
         self.compared, self.unpaired = describe_levels((self.tap, self.teacher_tap), student_maps, teacher_maps,
-                                                       self.pairs, self.adapters)
+                                                       self.pairs, self.adapters, strides)
+        self.unequal = unequal_strides(strides, self.pairs)
 
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
         student_maps, teacher_maps = student.pyramid(self.tap), teacher.pyramid(self.teacher_tap)

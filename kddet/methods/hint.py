@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kddet.adapters import build_adapter
-from kddet.levels import describe_levels, pair_levels
+from kddet.levels import describe_levels, pair_levels, unequal_strides
 from kddet.recording.recorder import Records
 from kddet.recording.rois import roi_taps
 from kddet.registry import MODELS
@@ -56,8 +56,10 @@ class HintLearning(DistillMethod):
         self.adapters = ModuleList(
             build_adapter(self.adapter_cfg, student_maps[s], teacher_maps[t], f'{where}, level {s}')
             for s, t in self.pairs)
+        strides = student.strides(self.tap), teacher.strides(self.teacher_tap)
+        self.unequal = unequal_strides(strides, self.pairs)
         self.compared, self.unpaired = describe_levels((self.tap, self.teacher_tap), student_maps, teacher_maps,
-                                                       self.pairs, self.adapters)
+                                                       self.pairs, self.adapters, strides)
 
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:
         if not student[self.tap] and roi_taps([self.tap]):  # a batch without proposals ends a cascade early

@@ -82,7 +82,7 @@ class LabelEnc(DistillMethod):
         neck = copy.deepcopy(student.neck)
         lines = [load_weights(module, weights, name=f'{name} of {self.step1}', remedy=REMEDY) for module, weights, name
                  in ((encoder, self._encoder, 'label encoder'), (neck, self._encoder_neck, "label encoder's neck"))]
-        check_encodings(encoder, neck, records.pyramid(NECK))
+        check_encodings(encoder, neck, records)
         file = local_copy(self.step1)
         print_log(f'{"; ".join(lines)}; sha256 {file_hash(file) if "://" not in file else None}', 'current')
         self._frozen = Unregistered(nn.Sequential(encoder, neck).eval().requires_grad_(False))
@@ -92,7 +92,7 @@ class LabelEnc(DistillMethod):
         self.adapter = LabelAdapter(levels[0].shape[1])
         self.compared, _ = describe_levels((NECK, 'encodings of the labels'), levels, levels,
                                            [(index, index) for index in range(len(levels))],
-                                           [self.adapter] * len(levels))
+                                           [self.adapter] * len(levels), (student.strides(NECK),) * 2)
 
     def init_student(self, student: Any) -> None:
         """Load the shared heads and the encoder's neck into the student, unless ``initialise`` is off.

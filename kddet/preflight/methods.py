@@ -37,6 +37,10 @@ def method_line(name: str, method: Any, student: nn.Module, teacher: str = ONE) 
     if not method.loss_weight:
         why = f' with {method.switch}={getattr(method, method.switch):g}'
         return Line(name, NOTE, f'{text}: it is never on{why}', f'{name}.{method.switch}', details)
+    if method.unequal:
+        return Line(name, NOTE, f'{text}: levels of different stride meet, {", ".join(method.unequal)}',
+                    f'compare maps of one stride: {name}.tap and {name}.teacher_tap; tools/inspect_model.py --teacher '
+                    'prints the strides of both', details)
     return Line(name, NOTE if method.unpaired else OK, text, details=details)
 
 

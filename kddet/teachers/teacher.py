@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from kddet.levels import PROBE_SIZE
 from kddet.methods.base import DistillMethod
 from kddet.options import check_options
 from kddet.recording.probe import probe
@@ -59,8 +58,11 @@ class Teacher:
         """What those of ``methods`` that read it ask for."""
         return taps_of({name: method for name, method in methods.items() if name in self.readers}, 'teacher_taps')
 
-    def probe(self, student: Any, methods: Mapping[str, DistillMethod]) -> Records:
+    def probe(self, student: Any, methods: Mapping[str, DistillMethod], size: int) -> Records:
         """Records of the probe image, as the methods are built from.
+
+        Args:
+            size: of the sides of the student's, in pixels.
 
         Raises:
             ValueError: a tap that is not there, or RoI heads that cannot share RoIs.
@@ -70,7 +72,10 @@ class Teacher:
         self.model.check_taps(taps)
         if roi_taps(taps):
             check_stages(student, self.model.detector)
-        records = probe(self.model.detector, taps, called(self.name), round(PROBE_SIZE * self.model.input_scale))
+        scale = self.model.input_scale
+        records = probe(self.model.detector, taps, called(self.name), round(size * scale))
+        records.image_size = size, size
+        records.anchor_strides = [stride / scale for stride in records.anchor_strides]
         records.class_map = self.model.class_map
         return records
 

@@ -3,6 +3,7 @@ import pytest
 
 from kddet import Distiller
 from kddet.preflight.methods import heads_line, method_line
+from kddet.project.config import load_config
 from kddet.testing import tiny_detector
 
 
@@ -79,3 +80,23 @@ def test_heads_and_who_reads_them():
                          '(RPNHead, StandardRoIHead with Shared2FCBBoxHead); read by adl')
     line = heads_line(distiller('faster-rcnn', 'retinanet', hint=dict(type='kddet.HintLearning')))
     assert 'no method could: the student (FasterRCNN) has heads' in line.text and line.verdict == 'ok'
+
+
+def test_levels_of_different_stride_that_meet_are_a_note():
+    model = distiller('retinanet', hint=dict(type='kddet.HintLearning', tap='backbone.C2', teacher_tap='neck.P5'),
+                      alike=dict(type='kddet.HintLearning', tap='backbone.C3', teacher_tap='neck.P3'))
+    line = line_of(model, 'hint')
+    assert line.verdict == 'note' and line.text.endswith('levels of different stride meet, 4 with 32')
+    assert 'hint.tap and hint.teacher_tap' in line.remedy
+    assert line_of(model, 'alike').verdict == 'ok'
+
+
+@pytest.mark.slow
+def test_so_they_are_where_a_method_takes_the_only_level_that_there_is():
+    student, teacher = (load_config(f'mmdet::{path}').model for path in (
+        'centernet/centernet_r18_8xb16-crop512-140e_coco.py', 'detr/detr_r50_8xb2-150e_coco.py'))
+    model = Distiller(student, dict(config=dict(model=teacher), checkpoint=None),
+                      dict(chen=dict(type='kddet.Chen2017', cls=None, reg=None)))
+    line = line_of(model, 'chen')
+    assert line.verdict == 'note' and line.text.endswith('levels of different stride meet, 4 with 32')
+    assert line.details == ['hint: neck, stride 4 with 32: 64 to 256 channels, 1x1 convolution']
