@@ -69,4 +69,5 @@ def test_what_it_finds_is_measured_and_drawn(run, plain_config, tmp_path):
 
 def test_what_can_be_tapped_of_a_file_meets_the_student(run):
     out = run('inspect_model.py', 'student.py', '--teacher', 'teacher.torchscript')
-    assert 'stride 8: student' in out and 'teacher level 0 with 16' in out
+    assert 'stride 8: student' in out and 'teacher level 0 with 16 channels, stride 8' in out
+    assert 'mmengine' not in out and 'Warning' not in out

@@ -246,6 +246,13 @@ def test_a_model_is_inspected(run):
     assert '32 or more' in run('inspect_model.py', student, '--shape', '8', '160', code=2)
 
 
+def test_the_table_of_a_model_is_the_tables_alone(run):
+    """MMDet warns of how some heads are built."""
+    out = run('inspect_model.py', 'mmdet::htc/htc_r50_fpn_1x_coco.py', '--shape', '64', '64')
+    assert out.startswith('HybridTaskCascade, an image of 64 x 64') and 'Warning' not in out
+    assert 'not reached: roi_head.mask_head' in out
+
+
 def test_masks_are_drawn(trained, run, tmp_path):
     out = run('visualize.py', 'masks', trained[0], '--out', 'masks', '--number', '2', '--method-options',
               'threshold_factor=0.3', 'scope=level')
