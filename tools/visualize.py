@@ -5,7 +5,7 @@ strong, and where they differ. curves: mAP and every loss over training. masks: 
 compares, level by level. labelenc: label maps, their encodings, and what the head makes of these.
 """
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from kddet.pictures import (
 from kddet.pictures.features import compared_features, feature_methods
 from kddet.pictures.inference import TaughtDetector, TrainedDetector
 from kddet.pictures.validation import first_batch, given_pictures, validation_pictures
-from kddet.project.classes import config_classes, resolve_class_map
+from kddet.project.classes import config_classes, measured_classes, resolve_class_map
 from kddet.project.config import build_detector, build_model, is_distillation, load_config, student_config
 from kddet.project.run_log import read_logs
 from kddet.recording.probe import probe
@@ -148,37 +148,58 @@ def compare(args: argparse.Namespace) -> None:
     student = TrainedDetector(cfg, args.checkpoint)
     given = {ONE: dict(config=args.teacher, checkpoint=args.teacher_checkpoint)} if args.teacher else \
         named_teachers(cfg.model) if is_distillation(cfg) else {}
-    detectors = dict(teachers(cfg, given))
+    detectors = dict(teachers(cfg, given, own=not args.teacher))
     if not given:
         print('no teacher in the config, and no --teacher: it is left out')
     detectors['student'] = student
     plain = student_config(cfg)
     for path, truth in given_pictures(plain, args.images) if args.images else validation_pictures(plain, args.number):
-        panels = [Panel(f'ground truth: {len(truth)}', truth, config_classes(plain))] if truth is not None else []
+        known = None if truth is None else Panel(f'ground truth: {int((~truth.ignored).sum())}', truth,
+                                                 config_classes(plain))
+        panels = [known] if known else []
         for name, detector in detectors.items():
             found = detector.find(path, args.score_thr)
-            panels.append(Panel(f'{name}: {len(found)} above {args.score_thr:g}', found, detector.classes))
+            panels.append(Panel(f'{name}: {len(found)} above {args.score_thr:g}', found, detector.classes, known))
         file = Path(args.out) / f'{Path(path).stem}.png'
         image = mmcv.imread(path, channel_order='rgb')
         mmcv.imwrite(mmcv.rgb2bgr(compare_picture(image, panels)), str(file))
         print(f'wrote {file}')
 
 
-def teachers(cfg: Config, given: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Those that have weights, by what they are called; those that find nothing are named and left out."""
+def teachers(cfg: Config, given: dict[str, Any], own: bool) -> Iterator[tuple[str, Any]]:
+    """Those that have weights, by what they are called; those that find nothing are named and left out.
+
+    Of the config's ``own``, classes have the names of the student's classes that they stand for.
+    """
     for name, settings in given.items():
         title = f'teacher {name}'.strip()
         try:
             if settings.get('model'):
                 yield title, TaughtDetector(cfg, name)
             elif settings.get('checkpoint'):
-                yield title, TrainedDetector(load_config(settings['config']), settings['checkpoint'],
-                                             pipeline_of=student_config(cfg),
-                                             trust=settings.get('trust_checkpoint', False))
+                detector = TrainedDetector(load_config(settings['config']), settings['checkpoint'],
+                                           pipeline_of=student_config(cfg),
+                                           trust=settings.get('trust_checkpoint', False))
+                if own:
+                    detector.classes = names_as_taught(cfg, name, detector.classes)
+                yield title, detector
             else:
                 print(f'the {title} has no checkpoint: it is left out')
         except NoDetections as error:
             print(f'the {title} is left out: {error}')
+
+
+def names_as_taught(cfg: Config, teacher: str, classes: Sequence[str] | None) -> Sequence[str] | None:
+    """The student's names in place of those that a teacher has for the same classes."""
+    students = config_classes(cfg)
+    try:
+        pairs = measured_classes(cfg, teacher)
+    except ValueError:  # no class in common
+        pairs = None
+    if not pairs or students is None or classes is None:
+        return classes
+    partners = {other: students[own] for own, other in pairs}
+    return [partners.get(index, name) for index, name in enumerate(classes)]
 
 
 @torch.no_grad()

@@ -13,7 +13,8 @@ from mmengine.structures import InstanceData
 
 
 class Picture(NamedTuple):
-    """A file and what is on it: ``bboxes`` ``(G, 4)`` in its pixels, ``labels``; None where that is not known."""
+    """A file and what is on it: ``bboxes`` ``(G, 4)`` in its pixels, ``labels``, and ``ignored`` of those that do not
+    count; None where that is not known."""
     path: str
     truth: InstanceData | None
 
@@ -80,7 +81,8 @@ def _annotate_first(dataset: dict) -> None:
 
 
 def _picture(info: dict) -> Picture:
-    objects = [item for item in info.get('instances', ()) if not item.get('ignore_flag')]
+    objects = info.get('instances', ())
     return Picture(info['img_path'], InstanceData(
         bboxes=np.array([item['bbox'] for item in objects], dtype=np.float32).reshape(-1, 4),
-        labels=np.array([item['bbox_label'] for item in objects], dtype=int)))
+        labels=np.array([item['bbox_label'] for item in objects], dtype=int),
+        ignored=np.array([bool(item.get('ignore_flag')) for item in objects], dtype=bool)))

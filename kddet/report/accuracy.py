@@ -11,11 +11,11 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from kddet.pictures.matching import MAX_DETECTIONS, Match, matches_of
+
 from .truth import Truth
 
 MEASURES = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
-MAX_DETECTIONS = [100, 300, 1000]  # as MMDet's CocoMetric has them
-Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the picture as it is on disk
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,6 @@ class Accuracy:
     classes: dict[str, float | None]
     pictures: dict[int, float | None]
     matches: dict[int, list[Match]]
-
-
-@dataclass(frozen=True)
-class Match:
-    """A detection, or an object (``score`` None) that no detection found; ``partner`` is the score that found it."""
-    box: Box
-    name: str
-    score: float | None
-    found: bool  # the detection is right; the object was found
-    partner: float = 0.0
 
 
 def measure(truth: Truth, found: Sequence[dict], classes: Sequence[str]) -> Accuracy:
@@ -72,7 +62,7 @@ def measure(truth: Truth, found: Sequence[dict], classes: Sequence[str]) -> Accu
             precision[..., 0], precision[0, ..., 0], precision[5, ..., 0], *np.moveaxis(precision, -1, 0)[1:])))),
         classes={name: _mean(precision[:, :, index, 0]) for index, name in enumerate(names.values())},
         pictures={image: _alone(results) for image, results in by_picture.items()},
-        matches={image: _matches(evaluation, results, names) for image, results in by_picture.items()})
+        matches={image: matches_of(evaluation, results, names) for image, results in by_picture.items()})
 
 
 def _mean(precision: np.ndarray) -> float | None:
@@ -92,24 +82,3 @@ def _alone(results: Sequence[dict]) -> float | None:
     right, wrong = (matched & ~ignored).cumsum(1), (~matched & ~ignored).cumsum(1)
     precision = np.where(matched & ~ignored, right / np.maximum(right + wrong, 1), 0)
     return 100 * float(precision.sum(1).mean()) / objects
-
-
-def _matches(evaluation: COCOeval, results: Sequence[dict], names: dict[int, str]) -> list[Match]:
-    matches = []
-    for result in results:
-        name = names[result['category_id']]
-        scores = dict(zip(result['dtIds'], result['dtScores']))
-        for index, (key, score) in enumerate(scores.items()):
-            if not result['dtIgnore'][0, index]:
-                matches.append(Match(_corners(evaluation.cocoDt.anns[key]), name, float(score),
-                                     bool(result['dtMatches'][0, index])))
-        for index, key in enumerate(result['gtIds']):
-            if not result['gtIgnore'][index]:
-                partner = float(scores.get(int(result['gtMatches'][0, index]), 0.0))
-                matches.append(Match(_corners(evaluation.cocoGt.anns[key]), name, None, partner > 0, partner))
-    return matches
-
-
-def _corners(annotation: dict) -> Box:
-    left, top, width, height = (float(value) for value in annotation['bbox'])
-    return left, top, left + width, top + height

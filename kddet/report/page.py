@@ -10,12 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import kddet
 from kddet.pictures.curves import DIAGNOSTICS, curve_names
+from kddet.pictures.kinds import KINDS
 
 from .charts import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Chart, Line
 from .comparison import Comparison, Row, glance, verdict
 from .cost import cost
 from .detectors import Detector, hash_of
-from .scenes import KINDS
 from .settings import settings
 from .truth import Truth
 

@@ -9,19 +9,24 @@ from pathlib import Path
 import cv2
 import mmcv
 
-from .accuracy import Match
+from kddet.pictures.canvas import text_size
+from kddet.pictures.kinds import KINDS
+from kddet.pictures.layout import apart, place_labels
+from kddet.pictures.matching import Match
+
 from .detectors import Detector
 
 SIDE = 480  # pixels of the longer side of what goes into the page, at most
 QUALITY = 82  # of its JPEG
 LETTERS = 17  # as high as one, a picture is as wide as so many
-KINDS = dict(object='object to find', right='right: its class, at an IoU of 0.5 or more', wrong='wrong',
-             missed='object that was missed')
-
+LINE, BASE = 1.15, 0.88  # letters: height of a line, and of what is above its foot
+STEP = 0.25  # letters between lines of boxes at one place
+MEASURED = 12, 12 / 0.72  # points and pixels of letters that are measured
 
 @dataclass(frozen=True)
 class Drawn:
-    """A box; ``kind`` is one of :data:`KINDS`, ``text`` what a pointer over it is told."""
+    """A box; ``kind`` is one of ``kddet.pictures.kinds.KINDS``, ``text`` what a pointer over it is told, ``place`` the
+    left end of the label's foot."""
     x: float
     y: float
     width: float
@@ -29,6 +34,7 @@ class Drawn:
     kind: str
     label: str
     text: str
+    place: tuple[float, float] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ def scene(key: str, file: str, picture: int, change: float, detectors: Sequence[
                       scale) for detector, accuracy in measured]
     return Scene(key, Path(file).name, change, width, height,
                  f'data:image/jpeg;base64,{base64.b64encode(coded.tobytes()).decode()}', letter,
-                 [replace(panel, boxes=_legible(panel.boxes, letter)) for panel in panels])
+                 [_legible(panel, letter, (width, height)) for panel in panels])
 
 
 def _objects(matches: Sequence[Match]) -> list[Match]:
@@ -98,14 +104,34 @@ def _panel(title: str, score: float | None, matches: Sequence[Match], everything
 def _drawn(match: Match, kind: str, label: str, scale: float) -> Drawn:
     left, top, right, bottom = (round(scale * value, 1) for value in match.box)
     text = f'{match.name}, {kind}' + ('' if match.score is None else f', score {match.score:.2f}')
-    return Drawn(left, top, round(right - left, 1), round(bottom - top, 1), kind, label, text)
+    sign = KINDS[kind].sign if label else ''
+    return Drawn(left, top, round(right - left, 1), round(bottom - top, 1), kind, sign + label, text)
 
 
-def _legible(boxes: Sequence[Drawn], letter: float) -> list[Drawn]:
-    """Of labels that would lie on each other, the last one, which is of the highest score."""
-    kept: list[Drawn] = []
-    for box in reversed(boxes):
-        width = 0.6 * letter * len(box.label)
-        hidden = any(other.label and abs(other.y - box.y) < letter and abs(other.x - box.x) < width for other in kept)
-        kept.append(replace(box, label='') if hidden else box)
-    return kept[::-1]
+def _legible(panel: Panel, letter: float, area: tuple[float, float]) -> Panel:
+    """Boxes at one place inside each other, labels beside each other; what finds no place is counted."""
+    boxes = panel.boxes[::-1]  # the highest score first
+    corners = apart([(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes], STEP * letter)
+    drawn = [(box, place) for box, place in zip(boxes, corners) if place]
+    sizes = [(_width(box.label, letter), LINE * letter) for box, _ in drawn]
+    labels = place_labels([place for _, place in drawn], sizes, area)
+    moved = [_moved(box, place, label, letter) for (box, place), label in zip(drawn, labels)]
+    hidden = len(boxes) - len(drawn)
+    silent = sum(bool(box.label) and label is None for (box, _), label in zip(drawn, labels))
+    said = [panel.summary, *([f'{hidden} more at the same place'] if hidden else []),
+            *([f'{silent} without a label'] if silent else [])]
+    return replace(panel, boxes=moved[::-1], summary='; '.join(said))
+
+
+def _moved(box: Drawn, corners: tuple[float, float, float, float], label: tuple[float, float] | None,
+           letter: float) -> Drawn:
+    left, top, right, bottom = corners
+    return replace(box, x=round(left, 1), y=round(top, 1), width=round(right - left, 1), height=round(bottom - top, 1),
+                   label=box.label if label else '',
+                   place=(round(label[0], 1), round(label[1] + BASE * letter, 1)) if label else (0, 0))
+
+
+def _width(label: str, letter: float) -> float:
+    """Of bold letters; those of other fonts are narrower."""
+    points, pixels = MEASURED
+    return text_size(label, points, bold=True)[0] * letter / pixels if label else 0

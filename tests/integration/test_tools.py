@@ -269,7 +269,7 @@ def test_a_distilled_run_is_looked_at(trained, run, tmp_path):
               '--score-thr', '0.05')
     pictures = sorted((tmp_path / 'beside').glob('*.png'))
     assert len(pictures) == 2 and all(f'wrote beside/{path.name}' in out for path in pictures)
-    assert all(cv2.imread(str(path)).shape == (514, 3 * 480 + 12, 3) for path in pictures)
+    assert all(cv2.imread(str(path)).shape [1:] == (3 * 480 + 12, 3) for path in pictures)
     run('visualize.py', 'energy', config, work_dir / 'epoch_2.pth', '--out', 'energy', '--number', '1')
     (energy,) = (tmp_path / 'energy').glob('*.png')
     assert cv2.imread(str(energy)).shape[1] == 320 * 5  # the input and four levels

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from kddet.report.accuracy import Accuracy, Match
+from kddet.pictures.matching import Match
+from kddet.report.accuracy import Accuracy
 from kddet.report.scenes import SIDE, scene
 
 
@@ -39,7 +40,7 @@ def test_as_many_detections_as_objects_the_best(file):
     objects, panel = scene('key', file, 7, 1, [detector('student', right, second, wrong, *OBJECTS)]).panels
     assert objects.summary == '2 to find' and panel.summary == '1 right, 1 wrong, 1 missed'
     assert [(box.kind, box.label) for box in panel.boxes] == [
-        ('missed', ''), ('wrong', 'cat 0.50'), ('right', 'cat 0.90')]
+        ('missed', ''), ('wrong', '✗ cat 0.50'), ('right', '✓ cat 0.90')]
     assert panel.boxes[1].text == 'cat, wrong, score 0.50'
 
 
@@ -58,10 +59,21 @@ def test_a_teacher_of_other_classes_has_its_own_objects_to_find(file):
     assert blind.summary == '0 right, 0 wrong, 0 missed; 2 of classes that it does not have'
 
 
-def test_labels_do_not_lie_on_each_other(file):
-    again = [Match(CAT, 'cat', 0.9, True), Match(CAT, 'dog', 0.8, False)]
-    boxes = scene('key', file, 7, 1, [detector('student', *again, *OBJECTS)]).panels[1].boxes
-    assert [box.label for box in boxes if box.kind != 'missed'] == ['', 'cat 0.90']
+def test_every_box_at_one_place_is_seen_with_its_label(file):
+    again = [Match(CAT, 'cat', 0.9, True), Match(CAT, 'dog', 0.8, False), Match(CAT, 'cat', 0.7, False)]
+    panel = scene('key', file, 7, 1, [detector('student', *again, *OBJECTS, OBJECTS[0])]).panels[1]
+    boxes = [box for box in panel.boxes if box.kind != 'missed']
+    assert {box.label for box in boxes} == {'✓ cat 0.90', '✗ dog 0.80', '✗ cat 0.70'}
+    assert len({(box.x, box.y, box.width) for box in boxes}) == len({box.place for box in boxes}) == 3
+    assert boxes[-1].kind == 'right' and (boxes[-1].x, boxes[-1].width) == (0, 100)  # the best stays where it is
+    assert panel.summary == '1 right, 2 wrong, 1 missed'
+
+
+def test_what_cannot_be_seen_is_said(file):
+    again = [Match(CAT, 'cat', 0.9 - index / 10, index == 0) for index in range(6)]
+    panel = scene('key', file, 7, 1, [detector('student', *again, *OBJECTS * 3)]).panels[1]
+    assert panel.summary.endswith('2 more at the same place') and '3 missed' in panel.summary
+    assert len(panel.boxes) == 4 + 3
 
 
 def test_a_picture_that_is_gone(tmp_path):
