@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """``colour`` as ``#rrggbb``; ``dashes`` in pixels, drawn and left out, none of a solid line; ``sign`` at a label."""
+    """``colour`` as ``#rrggbb``; ``dashes`` in pixels, drawn and left out, none if solid; ``sign`` of a label."""
     text: str
     colour: str
     dashes: tuple[int, ...] = ()

@@ -77,7 +77,7 @@ def _around(box: Box, size: tuple[float, float], stacks: Sequence[tuple[float, f
 
 
 def _inside(place: tuple[float, float], size: tuple[float, float], area: tuple[float, float]) -> bool:
-    return all(0 <= start and start + long <= end + 1e-6 for start, long, end in zip(place, size, area))
+    return all(start >= 0 and start + long <= end + 1e-6 for start, long, end in zip(place, size, area))
 
 
 def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:

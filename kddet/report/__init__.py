@@ -43,7 +43,7 @@ def make_report(work_dirs: Sequence[str | Path], baseline: str | Path | None = N
         next((column for column in columns if column.teaches and column.accuracy), None)
     comparisons = [_compare(column, reference, columns, truth, pictures, notes) for column in columns
                    if reference and truth and column is not reference and not column.teaches]
-    return render(columns, reference, truth, comparisons, list(dict.fromkeys(notes)))
+    return render(columns, reference, truth, comparisons, notes)
 
 
 def _measure(columns: Sequence[Detector], cache: Path, notes: list[str],

@@ -113,11 +113,14 @@ def _closed(row: Row, rows: Sequence[Row], reference: Detector | None) -> Row:
     return row if gained is None else replace(row, closed=gained / teacher.change)
 
 
-def verdict(row: Row, reference: Detector | None) -> str:
-    """A sentence on a student."""
+def verdict(row: Row, reference: Detector | None, unfinished: str = '') -> str:
+    """A sentence on a student, and how far it came where it is ``unfinished``."""
+    name = row.column.name + (f' ({unfinished})' if unfinished else '')
     if row.measures['mAP'] is None:
-        return f'{row.column.name}: no accuracy is known.'
-    said = f'{row.column.name} reaches {row.measures["mAP"]:.1f} mAP'
+        return f'{name}: no accuracy is known.'
+    if row.column is reference:
+        return f'{name} is what the others are compared with; it reaches {row.measures["mAP"]:.1f} mAP.'
+    said = f'{name} reaches {row.measures["mAP"]:.1f} mAP'
     if row.change is not None and reference is not None:
         said += (f', {abs(row.change):.1f} points {"more" if row.change >= 0 else "less"} than {reference.name}')
         if row.shared:

@@ -11,14 +11,18 @@ from .detectors import Detector
 Series = Sequence[tuple[float, float]]
 
 
-def cost(columns: Sequence[Detector], baseline: Detector | None) -> list[tuple[str, list[str]]]:
-    """Rows of texts, one a column; times and memory of trainings alone, so none for teachers."""
+def cost(columns: Sequence[Detector], baseline: Detector | None, notes: list[str]) -> list[tuple[str, list[str]]]:
+    """Rows of texts, one a column; times and memory of trainings alone, so none for teachers.
+
+    Args:
+        notes: gets a line for each checkpoint that cannot be read.
+    """
     trained = [{} if column.teaches else column.run.log.train for column in columns]
     times = [_median(train.get('time', ())) for train in trained]
     base = next((time for column, time in zip(columns, times) if column is baseline), None)
     return [
         ('parameters of the detector', [parameters(column) for column in columns]),
-        ('parameters trained beside it', [beside(column) for column in columns]),
+        ('parameters trained beside it', [beside(column, notes) for column in columns]),
         ('time of an iteration, median', [_seconds(time) for time in times]),
         ('against the baseline', ['' if time is None or not base or column is baseline else f'{time / base:.2f} times'
                                   for column, time in zip(columns, times)]),
@@ -35,11 +39,15 @@ def parameters(column: Detector) -> str:
         f'{sum(parameter.numel() for parameter in detector.parameters()) / 1e6:.2f} M'
 
 
-def beside(column: Detector) -> str:
+def beside(column: Detector, notes: list[str]) -> str:
     """Of adapters and whatever else a Distiller trains, as its checkpoint has them."""
     if column.teaches or column.checkpoint is None:
         return ''
-    weights = state_dict_of(load_checkpoint(column.checkpoint))
+    try:
+        weights = state_dict_of(load_checkpoint(column.checkpoint))
+    except (ValueError, FileNotFoundError) as error:
+        notes.append(f'What {column.name} trains beside the detector is not known: {error}')
+        return ''
     count = sum(value.numel() for key, value in weights.items() if key.startswith(DISTILLER_PREFIX))
     return f'{count / 1e6:.2f} M' if count else 'none'
 

@@ -16,6 +16,7 @@ from .charts import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Chart, Line
 from .comparison import Comparison, Row, glance, verdict
 from .cost import cost
 from .detectors import Detector, hash_of
+from .progress import unfinished
 from .settings import settings
 from .truth import Truth
 
@@ -24,7 +25,7 @@ BOX = dict(width=WIDTH, height=HEIGHT, left=LEFT, right=WIDTH - RIGHT, bottom=HE
 
 
 def render(columns: Sequence[Detector], reference: Detector | None, truth: Truth | None,
-           comparisons: Sequence[Comparison], notes: Sequence[str]) -> str:
+           comparisons: Sequence[Comparison], notes: list[str]) -> str:
     """The text of the page.
 
     Args:
@@ -32,17 +33,21 @@ def render(columns: Sequence[Detector], reference: Detector | None, truth: Truth
         reference: what the students are compared with, a column too.
         truth: None where nothing was measured.
         comparisons: of the students with the reference.
-        notes: what is missing, and why.
+        notes: what is missing, and why; more may come.
     """
     students = [column for column in columns if not column.teaches]
     rows = glance(columns, reference)
-    compared = [row for row in rows if row.column in students and row.column is not reference]
+    far = {id(column): unfinished(column.run) for column in students}
+    compared = [row for row in rows if row.column in students
+                and (row.column is not reference or far[id(row.column)])]
+    costs = cost(columns, reference if reference in students else None, notes)
     content = dict(
-        title=_title(students, reference), version=kddet.__version__, box=BOX, notes=notes,
+        title=_title(students, reference), version=kddet.__version__, box=BOX, notes=list(dict.fromkeys(notes)),
         subtitle=f'Written by kddet {kddet.__version__} on {datetime.now():%d %B %Y, %H:%M}.',
         measures=list(MEASURES.items()), kinds=list(KINDS.items()), reference=reference, all_columns=columns,
         measured=[column for column in columns if column.accuracy], trained=students, glance=rows,
-        verdicts=[dict(mark=row.column.mark, text=verdict(row, reference)) for row in compared or rows],
+        verdicts=[dict(mark=row.column.mark, text=verdict(row, reference, far.get(id(row.column), '')))
+                  for row in compared or rows],
         closes=any(row.closed is not None for row in rows), some_logged=any(row.logged for row in rows),
         data=f'{len(truth.files):,} validation pictures' if truth else 'the validation pictures of each run',
         settings=_transposed([settings(column.run) for column in students]),
@@ -52,8 +57,7 @@ def render(columns: Sequence[Detector], reference: Detector | None, truth: Truth
         alone=[(column, _some(column.alone)) for column in columns if column.alone],
         all_classes=len(truth.classes) if truth else 0, partial=any(row.part for row in rows),
         comparisons=[each for each in comparisons if each.gains or each.losses or each.scenes],
-        cost=[(label, values) for label, values in cost(columns, reference if reference in students else None)
-              if any(values)],
+        cost=[(label, values) for label, values in costs if any(values)],
         sources=[_source(column) for column in columns])
     content['drawn_columns'] = [row.column for row in rows if not row.column.teaches or _drawn(row)]
     content['sections'] = [(key, text) for key, text, shown in (

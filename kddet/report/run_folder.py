@@ -1,6 +1,7 @@
 """What a training left in its work dir: its config, its checkpoint, its log."""
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -67,9 +68,11 @@ class RunFolder:
 
     @property
     def preflight(self) -> Report | None:
-        """The report before the first step, of the last start that wrote one."""
-        files = sorted(self.path.glob(f'*/{FILE}'))
-        return read_report(files[-1]) if files else None
+        """The report before the first step, of the last start that wrote one whole."""
+        for file in sorted(self.path.glob(f'*/{FILE}'), reverse=True):
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                return read_report(file)
+        return None
 
     @property
     def checkpoint(self) -> Path | None:

@@ -96,7 +96,7 @@ def _panel(title: str, score: float | None, matches: Sequence[Match], everything
     right = sum(match.found for match in shown)
     boxes = [_drawn(match, 'missed', '', scale) for match in missed]
     boxes += [_drawn(match, 'right' if match.found else 'wrong', f'{match.name} {match.score:.2f}', scale)
-              for match in shown]
+              for match in sorted(shown, key=lambda match: match.found)]
     others = f'; {everything - count} of classes that it does not have' if count < everything else ''
     return Panel(title, score, boxes, f'{right} right, {len(shown) - right} wrong, {len(missed)} missed{others}')
 
@@ -110,7 +110,7 @@ def _drawn(match: Match, kind: str, label: str, scale: float) -> Drawn:
 
 def _legible(panel: Panel, letter: float, area: tuple[float, float]) -> Panel:
     """Boxes at one place inside each other, labels beside each other; what finds no place is counted."""
-    boxes = panel.boxes[::-1]  # the highest score first
+    boxes = panel.boxes[::-1]  # what is right first, the highest score first
     corners = apart([(box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes], STEP * letter)
     drawn = [(box, place) for box, place in zip(boxes, corners) if place]
     sizes = [(_width(box.label, letter), LINE * letter) for box, _ in drawn]

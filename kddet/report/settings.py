@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from kddet.project.config import data_sources
 from kddet.registry import MODELS
 
+from .progress import planned, unfinished
 from .run_folder import RunFolder
 
 
@@ -24,7 +25,7 @@ def settings(run: RunFolder) -> dict[str, str]:
         'teacher\'s options': _of_each(run.teachers, lambda teacher: _options(
             teacher, ('config', 'checkpoint', 'type', 'model'))),
         'methods': '\n'.join(_method(name, method) for name, method in methods.items()) or 'none, trained plainly',
-        'schedule': _schedule(cfg),
+        'schedule': _schedule(run),
         'optimizer': _optimizer(cfg),
         'batch': _batch(run),
         'seed': str((cfg.get('randomness') or {}).get('seed') or run.logged(r'^\s+seed: (\d+)$') or
@@ -81,12 +82,12 @@ def _file(value: Any) -> str:
     return Path(value).name if isinstance(value, str) else 'none' if value is None else 'a config of its own'
 
 
-def _schedule(cfg: Config) -> str:
-    loop = cfg.get('train_cfg') or {}
-    length = f'{loop["max_iters"]} iterations' if 'max_iters' in loop else f'{loop.get("max_epochs", "?")} epochs'
-    schedulers = cfg.get('param_scheduler') or []
+def _schedule(run: RunFolder) -> str:
+    wanted, unit = planned(run.cfg)
+    length = unfinished(run) or f'{"?" if wanted is None else wanted} {unit}'
+    schedulers = run.cfg.get('param_scheduler') or []
     schedulers = schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]
-    return ', '.join([length, *map(_kind, schedulers)])
+    return '; '.join(filter(None, [length, ', '.join(map(_kind, schedulers))]))
 
 
 def _optimizer(cfg: Config) -> str:
