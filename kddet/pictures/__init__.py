@@ -1,6 +1,7 @@
 """Pictures of what a method sees, what detectors find, and how a run went."""
 from .comparison import Panel, compare_picture
-from .curves import curve_names, draw_curves
+from .curve_panels import curve_names
+from .curves import draw_curves
 from .encodings import draw_encodings
 from .energy import draw_energy
 from .masks import draw_masks, mask_titles

@@ -9,10 +9,10 @@ import numpy as np
 
 from kddet.project.run_log import Log, Series
 
+from .curve_panels import SOUND, CurvePanel, curve_panels
 from .panels import save
 
 COLUMNS = 4
-DIAGNOSTICS = 'diagnostics/'  # what kddet.MethodDiagnosticsHook logs
 
 
 def draw_curves(logs: Sequence[Log], path: Path) -> None:
@@ -28,49 +28,39 @@ def draw_curves(logs: Sequence[Log], path: Path) -> None:
     import matplotlib
     matplotlib.use('Agg')
     from matplotlib import pyplot
-    names = curve_names(logs)
-    if not names:
+    drawn = curve_panels(logs)
+    if not drawn:
         raise ValueError(f'the logs of {", ".join(log.name for log in logs)} hold neither losses nor measures')
-    columns = min(COLUMNS, len(names))
-    rows = -(-len(names) // columns)
+    columns = min(COLUMNS, len(drawn))
+    rows = -(-len(drawn) // columns)
     figure, axes = pyplot.subplots(rows, columns, figsize=(4.2 * columns, 2.9 * rows + 0.5), squeeze=False,
                                    layout='constrained')
-    for panel, name in zip(axes.flat, names):
-        _panel(panel, name, logs)
-    for panel in axes.flat[len(names):]:
+    for panel, curves in zip(axes.flat, drawn):
+        _panel(panel, curves)
+    for panel in axes.flat[len(drawn):]:
         panel.set_visible(False)
     lines = [pyplot.Line2D([], [], color=_colour(index), linewidth=2) for index in range(len(logs))]
     figure.legend(lines, [log.name for log in logs], loc='outside lower left', ncols=min(len(logs), 4), frameon=False)
     save(figure, path)
 
 
-def curve_names(logs: Sequence[Log]) -> list[str]:
-    """What :func:`draw_curves` draws: mAP, or the first measure where there is none; every loss; diagnostics."""
-    measures = list(dict.fromkeys(key for log in logs for key in log.val if 'time' not in key))
-    losses = dict.fromkeys(key for log in logs for key in log.terms)
-    return [*([key for key in measures if key.endswith('mAP')] or measures[:1]), *losses,
-            *dict.fromkeys(key for log in logs for key in log.train if key.startswith(DIAGNOSTICS))]
-
-
-def _panel(panel: Any, name: str, logs: Sequence[Log]) -> None:
-    evaluated = any(name in log.val for log in logs)
-    for index, log in enumerate(logs):
-        series = (log.val if evaluated else log.train).get(name)
-        if series:
-            _line(panel, series, _colour(index), dots=evaluated)
-    unit = 'epoch' if evaluated and any(log.by_epoch for log in logs) else 'iteration'
-    panel.set_title(name.removeprefix(DIAGNOSTICS), fontsize=10)
-    panel.set_xlabel(unit, fontsize=8)
+def _panel(panel: Any, curves: CurvePanel) -> None:
+    from matplotlib.ticker import MaxNLocator
+    for index, series in curves.series.items():
+        _line(panel, series, _colour(index), dots=curves.evaluated)
+    panel.set_title(curves.title + (f'\n{curves.note}' if curves.note else ''), fontsize=8 if curves.note else 10)
+    panel.set_xlabel(curves.unit, fontsize=8)
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.3)
-    if evaluated:
+    panel.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    if curves.evaluated:
         panel.set_xlim(left=0)
         panel.set_ylim(bottom=0)
-        panel.xaxis.get_major_locator().set_params(integer=True)
-    elif name.endswith('ratio'):
+    elif curves.diagnostic and curves.name.endswith('ratio'):
         panel.set_yscale('log')
-        panel.axhspan(0.01, 10, color='tab:green', alpha=0.08)
-    elif name.endswith('cosine'):
+        panel.axhspan(*SOUND, color='tab:green', alpha=0.08)
+        panel.set_title(f'{curves.title}\n{curves.note} (green)', fontsize=8)
+    elif curves.diagnostic and curves.name.endswith('cosine'):
         panel.axhline(0, color='black', linewidth=0.6)
 
 

@@ -32,11 +32,13 @@ class Chart:
         x_label: what runs from left to right.
         lines: points that are no numbers are left out.
         dots: mark every point.
+        note: what it is, if its title does not say.
     """
     title: str
     x_label: str
     lines: Sequence[Line]
     dots: bool = False
+    note: str = ''
     logarithmic: bool = field(init=False)
 
     def __post_init__(self) -> None:

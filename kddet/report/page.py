@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import kddet
-from kddet.pictures.curves import DIAGNOSTICS, curve_names
+from kddet.pictures.curve_panels import curve_panels
 from kddet.pictures.kinds import KINDS
 
 from .charts import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Chart, Line
@@ -94,23 +94,13 @@ def _transposed(columns: Sequence[dict[str, str]]) -> list[tuple[str, list[str]]
 def _charts(columns: Sequence[Detector], rows: Sequence[Any]) -> list[Chart]:
     """One a measure or a loss; teachers are a line across the chart of mAP."""
     students = [column for column in columns if not column.teaches]
-    logs = [column.run.log for column in students]
     charts = []
-    for key in curve_names(logs):
-        for by_epoch in (True, False):
-            lines = []
-            evaluated = any(key in log.val for log in logs)
-            for column, log in zip(students, logs):
-                series = (log.val if evaluated else log.train).get(key)
-                if series and (log.by_epoch if evaluated else False) == by_epoch:
-                    scale = 100 if evaluated and 'mAP' in key else 1
-                    lines.append(Line(column.name, column.mark, [(x, scale * y) for x, y in series]))
-            if lines and key.endswith('mAP'):
-                lines += [Line(row.column.name, 'teacher', [(0, row.measures['mAP'])], level=True) for row in rows
-                          if row.column.teaches and _drawn(row)]
-            if lines:
-                charts.append(Chart(_called(key), 'epoch' if by_epoch else 'iteration', lines,
-                                    dots=evaluated))
+    for panel in curve_panels([column.run.log for column in students]):
+        lines = [Line(students[index].name, students[index].mark, series) for index, series in panel.series.items()]
+        if panel.name.endswith('mAP'):
+            lines += [Line(row.column.name, 'teacher', [(0, row.measures['mAP'])], level=True) for row in rows
+                      if row.column.teaches and _drawn(row)]
+        charts.append(Chart(panel.title, panel.unit, lines, dots=panel.evaluated, note=panel.note))
     return charts
 
 
@@ -121,10 +111,6 @@ def _drawn(row: Row) -> bool:
 
 def _some(names: Sequence[str], most: int = 20) -> str:
     return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
-
-
-def _called(key: str) -> str:
-    return 'mAP on validation' if key.endswith('bbox_mAP') else key.removeprefix(DIAGNOSTICS)
 
 
 def _classes(columns: Sequence[Detector], reference: Detector | None, truth: Truth | None) -> list[dict]:
