@@ -39,7 +39,7 @@ def draw_curves(logs: Sequence[Log], path: Path) -> None:
         _panel(panel, curves)
     for panel in axes.flat[len(drawn):]:
         panel.set_visible(False)
-    lines = [pyplot.Line2D([], [], color=_colour(index), linewidth=2) for index in range(len(logs))]
+    lines = [pyplot.Line2D([], [], **_style(index), linewidth=2) for index in range(len(logs))]
     figure.legend(lines, [log.name for log in logs], loc='outside lower left', ncols=min(len(logs), 4), frameon=False)
     save(figure, path)
 
@@ -47,7 +47,7 @@ def draw_curves(logs: Sequence[Log], path: Path) -> None:
 def _panel(panel: Any, curves: CurvePanel) -> None:
     from matplotlib.ticker import MaxNLocator
     for index, series in curves.series.items():
-        _line(panel, series, _colour(index), dots=curves.evaluated)
+        _line(panel, series, _style(index), dots=curves.evaluated)
     panel.set_title(curves.title + (f'\n{curves.note}' if curves.note else ''), fontsize=8 if curves.note else 10)
     panel.set_xlabel(curves.unit, fontsize=8)
     panel.tick_params(labelsize=8)
@@ -64,18 +64,19 @@ def _panel(panel: Any, curves: CurvePanel) -> None:
         panel.axhline(0, color='black', linewidth=0.6)
 
 
-def _line(panel: Any, series: Series, colour: Any, dots: bool) -> None:
+def _line(panel: Any, series: Series, style: dict[str, Any], dots: bool) -> None:
     """A running mean over the values as they are, where these are many."""
     steps, values = (np.array(column, dtype=float) for column in zip(*series))
     few = len(values) < 60
-    panel.plot(steps, values, color=colour, linewidth=1.5 if few else 0.7, alpha=1 if few else 0.3,
+    panel.plot(steps, values, **style, linewidth=1.5 if few else 0.7, alpha=1 if few else 0.3,
                marker='o' if dots or len(values) == 1 else None, markersize=3)
     if not few:
         width = len(values) // 30
         kernel = np.ones(width) / width
-        panel.plot(steps[width - 1:], np.convolve(values, kernel, mode='valid'), color=colour, linewidth=1.5)
+        panel.plot(steps[width - 1:], np.convolve(values, kernel, mode='valid'), **style, linewidth=1.5)
 
 
-def _colour(index: int) -> tuple:
+def _style(index: int) -> dict[str, Any]:
+    """Ten colours, drawn through, then broken."""
     import matplotlib
-    return matplotlib.colormaps['tab10' if index < 10 else 'tab20'](index % 20)
+    return dict(color=matplotlib.colormaps['tab10'](index % 10), linestyle=('-', '--', ':')[index // 10 % 3])

@@ -100,7 +100,8 @@ def _compare(column: Detector, reference: Detector, columns: Sequence[Detector],
     scenes: list[Scene] = []
     for number, (picture, change) in enumerate(picture_changes(own, other, pictures)):
         try:
-            scenes.append(scene(f'{column.mark}-{number}', truth.files[picture], picture, change, shown))
+            key = f'picture-{columns.index(column)}-{number}'
+            scenes.append(scene(key, truth.files[picture], picture, change, shown))
         except FileNotFoundError:
             notes.append(f'The picture {truth.files[picture]} is not there any more.')
     return Comparison(column, reference, gains, losses, scenes, None if everything else len(names))

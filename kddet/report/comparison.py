@@ -19,6 +19,7 @@ class Row:
         closed: share of the gap between baseline and the best teacher, over the teacher's classes.
         part: how many classes it was measured on, where others were measured on more.
         shared: how many classes ``change`` is over, where these are not all of both.
+        before: on what it was measured, where that was before the training.
     """
     column: Detector
     measures: dict[str, float | None]
@@ -27,6 +28,7 @@ class Row:
     closed: float | None = None
     part: int | None = None
     shared: int | None = None
+    before: str = ''
 
 
 @dataclass(frozen=True)

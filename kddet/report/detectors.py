@@ -23,7 +23,7 @@ from .detections import Step, detections
 from .run_folder import RunFolder
 from .truth import Truth
 
-COLOURS = 6
+MARKS = 12  # that page.css has: six colours, drawn through and broken
 
 
 @dataclass(eq=False)
@@ -106,7 +106,7 @@ def line_up(runs: Sequence[RunFolder], baseline: RunFolder | None, notes: list[s
     Args:
         notes: gets a line for each teacher whose config is gone.
     """
-    students = [Detector(run.name, 'baseline' if run is baseline else f'run{index % COLOURS}', run.student,
+    students = [Detector(run.name, 'baseline' if run is baseline else f'run{index % MARKS}', run.student,
                          str(run.checkpoint) if run.checkpoint else None, run)
                 for index, run in enumerate(([baseline] if baseline else []) + [*runs], -1 if baseline else 0)]
     first: dict[tuple[str, str], tuple[RunFolder, str]] = {}

@@ -16,6 +16,7 @@ from .charts import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Chart, Line
 from .comparison import Comparison, Row, glance, verdict
 from .cost import cost
 from .detectors import Detector, hash_of
+from .preflight_accuracy import before_training
 from .progress import unfinished
 from .settings import settings
 from .truth import Truth
@@ -36,7 +37,7 @@ def render(columns: Sequence[Detector], reference: Detector | None, truth: Truth
         notes: what is missing, and why; more may come.
     """
     students = [column for column in columns if not column.teaches]
-    rows = glance(columns, reference)
+    rows = [before_training(row) for row in glance(columns, reference)]
     far = {id(column): unfinished(column.run) for column in students}
     compared = [row for row in rows if row.column in students
                 and (row.column is not reference or far[id(row.column)])]

@@ -1,6 +1,7 @@
 """The page in a real browser, at the widths of a desk and of a hand."""
 import shutil
 
+import cv2
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,30 @@ def test_what_would_be_found(show, page):
     assert opened.execute_script('return document.documentElement.scrollWidth') > 390
     assert len(opened.execute_script(WIDER, 390)) == 1
     assert 'Content Security Policy' in opened.get_log('browser')[0]['message']
+
+
+@pytest.mark.parametrize('width', WIDTHS)
+def test_a_table_that_scrolls_shows_it_until_its_end(show, page, width, tmp_path):
+    """A shadow at the right edge; and rules between all rows of the first column, which stays where it is."""
+    wide = page.replace('<td>', '<td style="min-width:24rem">')
+    opened = show(wide, width)
+    table = 'document.querySelector("[aria-label=\'AP of every class\']")'
+    right, bottom, hidden, left = opened.execute_script(f"""const all = {table}; all.scrollIntoView();
+        const row = all.querySelectorAll('tbody tr')[1].getBoundingClientRect(), box = all.getBoundingClientRect();
+        return [box.right, row.bottom, all.scrollWidth - all.clientWidth, box.left]""")
+    assert hidden > 40
+
+    def pixel(x, y):
+        opened.save_screenshot(str(tmp_path / 'seen.png'))
+        return cv2.imread(str(tmp_path / 'seen.png'))[int(y), int(x)].astype(int).mean()
+    edge = right - 4, bottom - 5
+    assert pixel(*edge) < 235 < pixel(right - 60, edge[1])
+    opened.execute_script(f'{table}.scrollLeft = 1e6')
+    assert pixel(*edge) > 250
+    for index in range(1, 10):
+        y = opened.execute_script(f"return {table}.querySelectorAll('tbody tr')[{index}].getBoundingClientRect().top")
+        seen = cv2.imread(str(tmp_path / 'seen.png'))[int(y) - 1:int(y) + 2, int(left) + 4].mean(-1)
+        assert seen.min() < 245 or y > 898, f'no rule above row {index}'
 
 
 @pytest.mark.parametrize('width', WIDTHS)

@@ -1,11 +1,18 @@
 """The page as text."""
+import copy
+import json
 import re
+import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+import kddet.report
 from kddet.report import make_report
+from kddet.report.detectors import line_up
 from kddet.report.page import points, signed
+from kddet.report.run_folder import RunFolder
 from kddet.teachers.accuracy import teacher_accuracy
 
 VOID = {'meta', 'link', 'br'}
@@ -84,6 +91,34 @@ def test_without_evaluation_the_log_speaks(work_dirs):
     page = make_report([work_dirs[1]], work_dirs[0], measure=False)
     assert 'logged it last' in page and '<strong>20.0</strong>*' in page and 'class="scene"' not in page
     Reader(page)
+
+
+def test_a_teacher_without_a_figure_is_not_measured_or_as_it_was_before_training(work_dirs, tmp_path):
+    def row(run):
+        page = make_report([run], work_dirs[0], measure=False)
+        return re.search(r'<tr><th scope="row"><span[^>]*></span>teacher</th>.*?</tr>', page, re.S)[0]
+    assert row(work_dirs[1]).count('not measured') == 6 and '–' not in row(work_dirs[1])
+    run = shutil.copytree(work_dirs[1], tmp_path / 'hint')
+    report = run / 'start/preflight.json'
+    content = json.loads(report.read_text())
+    for where, shown in (('the validation data', True), ("the teacher's own validation data", False)):
+        content['lines'][0]['text'] = f'the teacher has mAP 0.316 on 4 of 8 images of {where}'
+        report.write_text(json.dumps(content))
+        assert ('<strong>31.6</strong> <span class="soft small below">before training, on 4 of 8 pictures</span>'
+                in row(run)) == shown
+        assert row(run).count('not measured') == 6 - shown
+    report.write_text('{"title": "cut')
+    assert row(run).count('not measured') == 6
+
+
+def test_twelve_runs_are_told_apart(work_dirs):
+    columns = line_up([copy.copy(RunFolder(work_dirs[0])) for _ in range(12)], None, [])
+    marks = [column.mark for column in columns]
+    style = (Path(kddet.report.__file__).parent / 'page.css').read_text()
+    assert len(set(marks)) == 12
+    assert all(f'.{mark} {{ --mark: var(--run{int(mark[3:]) % 6}); }}' in style for mark in marks)
+    broken = re.search(r'\.line:is\((.*?)\) { stroke-dasharray', style)[1].split(', ')
+    assert {f'.{mark}' for mark in marks} - set(broken) == {f'.run{index}' for index in range(6)}
 
 
 @pytest.mark.slow
