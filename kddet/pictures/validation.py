@@ -11,6 +11,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
+from kddet.project.evaluation import quiet_host
+
 
 class Picture(NamedTuple):
     """A file and what is on it: ``bboxes`` ``(G, 4)`` in its pixels, ``labels``, and ``ignored`` of those that do not
@@ -53,7 +55,8 @@ def validation_data(cfg: Config) -> Any:
     if not loader:
         raise ValueError('the config has neither a val_dataloader nor a test_dataloader, so there are no pictures to '
                          'take; give files')
-    return DATASETS.build(loader['dataset'])
+    with quiet_host():  # pycocotools prints
+        return DATASETS.build(loader['dataset'])
 
 
 def first_batch(cfg: Config, detector: Any, number: int) -> dict:
@@ -67,7 +70,9 @@ def first_batch(cfg: Config, detector: Any, number: int) -> dict:
                          'data')
     loader = dict(cfg.val_dataloader, batch_size=number, num_workers=0, persistent_workers=False)
     _annotate_first(loader['dataset'])
-    return detector.data_preprocessor(next(iter(Runner.build_dataloader(loader))), True)
+    with quiet_host():
+        batches = Runner.build_dataloader(loader)
+    return detector.data_preprocessor(next(iter(batches)), True)
 
 
 def _annotate_first(dataset: dict) -> None:

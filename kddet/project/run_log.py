@@ -48,7 +48,7 @@ def read_log(work_dir: str | Path, name: str | None = None) -> Log:
     entries = log_entries(work_dir)
     if not entries:
         raise FileNotFoundError(f'no json log in {str(work_dir)!r}; a work dir has <time>/vis_data/scalars.json, which '
-                                "MMEngine's LocalVisBackend writes")
+                                f"MMEngine's LocalVisBackend writes{work_dirs_inside(work_dir)}")
     log = Log(name or work_dir.resolve().name, by_epoch=any('epoch' in entry for entry in entries if 'iter' in entry))
     epoch = iteration = 0
     for entry in entries:
@@ -64,6 +64,16 @@ def missing_folder(work_dir: Path) -> str:
     """What is wrong with a work dir that is none, and what to do."""
     what = 'is a file' if work_dir.is_file() else f'does not exist (working directory: {Path.cwd()})'
     return f'{what}; {WORK_DIR}'
+
+
+def work_dirs_inside(folder: Path, deep: int = 3, most: int = 8) -> str:
+    """What to give in place of a folder of work dirs, as the end of a sentence; empty where it is none."""
+    found = sorted({file.parents[2] for depth in range(1, deep + 1)
+                    for file in folder.glob('*/' * depth + '*/vis_data/scalars.json')})
+    if not found:
+        return ''
+    more = f' and {len(found) - most} more' if len(found) > most else ''
+    return f'; inside it are work dirs, give these: {" ".join(map(str, found[:most]))}{more}'
 
 
 def read_logs(work_dirs: Sequence[str | Path]) -> list[Log]:

@@ -56,9 +56,8 @@ def _measure(columns: Sequence[Detector], cache: Path, notes: list[str],
         notes.append(f'Nothing was measured for this page: {error}')
         return None
     for column in columns:
-        say(f'measuring {column.name} on {len(truth.files)} pictures')
         try:
-            column.measure(truth, cache)
+            column.measure(truth, cache, say)
         except (ValueError, FileNotFoundError) as error:
             notes.append(f'{column.name} was not measured: {error}')
     return truth if any(column.accuracy for column in columns) else None

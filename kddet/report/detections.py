@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from kddet.checkpoint import file_hash, local_copy
 from kddet.files import write_whole
+from kddet.project.evaluation import quiet_host
 
 from .truth import Truth
 
@@ -21,7 +22,7 @@ Step = Callable[[Any], list]
 
 
 def detections(make_step: Callable[[], Step], truth: Truth, loader: dict, checkpoint: str, about: Any,
-               cache: Path) -> list[dict]:
+               cache: Path, tell: Callable[[bool], None] = lambda anew: None) -> list[dict]:
     """Boxes in COCO's format of results, from ``cache`` where they have been worked out before.
 
     Args:
@@ -31,6 +32,7 @@ def detections(make_step: Callable[[], Step], truth: Truth, loader: dict, checkp
         checkpoint: of the detector.
         about: whatever else decides what is found: what is kept goes by it, the weights, and the data.
         cache: a folder.
+        tell: is told first whether they are worked out anew.
 
     Raises:
         ValueError: a label beyond the classes.
@@ -40,7 +42,9 @@ def detections(make_step: Callable[[], Step], truth: Truth, loader: dict, checkp
     parts = [file_hash(local_copy(checkpoint), 64), truth.objects.dataset, truth.classes, named.to_dict()]
     key = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
     file = cache / f'detections-{parts[0][:12]}-{key}.json.gz'
-    if not file.is_file():
+    anew = not file.is_file()
+    tell(anew)
+    if anew:
         _write(file, _detect(make_step(), truth, loader))
     return json.loads(gzip.decompress(file.read_bytes()))
 
@@ -50,7 +54,9 @@ def _detect(step: Step, truth: Truth, loader: dict) -> list[dict]:
     ids = {category['name']: category['id'] for category in truth.objects.dataset['categories']}
     categories = [ids[name] for name in truth.classes]
     found = []
-    for batch in Runner.build_dataloader(loader):
+    with quiet_host():  # pycocotools prints
+        batches = Runner.build_dataloader(loader)
+    for batch in batches:
         for sample in step(batch):
             own = sample.pred_instances.cpu()
             if len(own.labels) and own.labels.max() >= len(categories):

@@ -1,8 +1,7 @@
 """The columns of a report: teachers, the baseline, and the students that were distilled."""
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 
-from kddet.checkpoint import file_hash, load_checkpoint, load_weights, student_weights
+from kddet.checkpoint import load_checkpoint, load_weights, student_weights
 from kddet.project.classes import measured_classes, teacher_classes
 from kddet.project.config import build_detector, load_config, student_config
 from kddet.student_wrapper import random_state_kept
@@ -57,8 +56,11 @@ class Detector:
         own = {name: files for files, name in self.run.teacher_files.items()}.get(self.taught_as)
         return self.teaches and own in run.teacher_files
 
-    def measure(self, truth: Truth, cache: Path) -> None:
+    def measure(self, truth: Truth, cache: Path, say: Callable[[str], None] = print) -> None:
         """On the data of its run; a teacher on the student's input, as it teaches.
+
+        Args:
+            say: is told what takes a while, and what was measured before.
 
         Raises:
             ValueError, FileNotFoundError: there is no checkpoint, or it does not fit.
@@ -68,7 +70,9 @@ class Detector:
         pairs = measured_classes(self.run.cfg, self.taught_as) if self.teaches else None
         about = [self.cfg and self.cfg.model, *([self._teaching(), pairs] if self.teaches else [])]
         with DefaultScope.overwrite_default_scope(self.run.cfg.get('default_scope', 'mmdet')), random_state_kept():
-            self._found = detections(self._step, truth, self.run.cfg.val_dataloader, self.checkpoint, about, cache)
+            self._found = detections(self._step, truth, self.run.cfg.val_dataloader, self.checkpoint, about, cache,
+                                     lambda anew: say(f'measuring {self.name} on {len(truth.files)} pictures'
+                                                      if anew else f'{self.name} was measured before, read from {cache}'))
         self.accuracy = self.on(truth, [truth.classes[own] for own, _ in pairs] if pairs else truth.classes)
         if pairs:
             shared = {other for _, other in pairs}
@@ -128,10 +132,3 @@ def _teacher(run: RunFolder, name: str, alone: bool) -> Detector:
     cfg = student_config(load_config(settings['config'])) if settings.get('config') else None
     title = f'teacher {name}'.strip() + ('' if alone else f' of {run.name}')
     return Detector(title, 'teacher', cfg, weights_file(settings), run, name)
-
-
-def hash_of(checkpoint: str) -> str:
-    """Of a file, or nothing where it cannot be read here."""
-    with contextlib.suppress(OSError):
-        return file_hash(checkpoint)
-    return ''

@@ -15,9 +15,10 @@ from kddet.pictures.kinds import KINDS
 from .charts import BOTTOM, HEIGHT, LEFT, RIGHT, WIDTH, Chart, Line
 from .comparison import Comparison, Row, glance, verdict
 from .cost import cost
-from .detectors import Detector, hash_of
+from .detectors import Detector
 from .preflight_accuracy import before_training
 from .progress import unfinished
+from .run_folder import hash_of
 from .settings import settings
 from .truth import Truth
 

@@ -2,17 +2,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import re
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from kddet.checkpoint import file_hash
 from kddet.preflight.report import FILE, Report, read_report
 from kddet.project.config import is_distillation, load_config, student_config
-from kddet.project.run_log import WORK_DIR, Log, missing_folder, read_log
+from kddet.project.run_log import WORK_DIR, Log, missing_folder, read_log, work_dirs_inside
 from kddet.teachers.settings import named_teachers, weights_file
 
 
@@ -38,11 +41,12 @@ class RunFolder:
             self.path.glob('*.py'))
         if not configs:
             raise FileNotFoundError(f'{str(path)!r} is no work dir of a training: it has neither a config (*.py) nor '
-                                    f'*/vis_data/config.py; {WORK_DIR}')
+                                    f'*/vis_data/config.py; {WORK_DIR}{work_dirs_inside(self.path)}')
         self.config_file = configs[-1]
         if not self.starts and self.checkpoint is None:
             raise FileNotFoundError(f'in {str(path)!r} nothing was trained: it has neither a log '
-                                    f'(*/vis_data/scalars.json) nor a checkpoint (*.pth); {WORK_DIR}')
+                                    f'(*/vis_data/scalars.json) nor a checkpoint (*.pth); {WORK_DIR}'
+                                    f'{work_dirs_inside(self.path)}')
         self.cfg: Config = load_config(str(self.config_file))
 
     @property
@@ -59,12 +63,12 @@ class RunFolder:
         """Settings of each teacher by its name, as in the config; the name of one alone is ``''``."""
         return named_teachers(self.cfg.model) if self.distilled else {}
 
-    @property
+    @cached_property
     def teacher_files(self) -> dict[tuple[str, str], str]:
-        """Config (``''`` of an external one) and weights of each that was trained, which tell one from another, and its
-        name."""
-        return {(str(teacher.get('config') or ''), weights): name for name, teacher in self.teachers.items()
-                if (weights := weights_file(teacher))}
+        """Name of each teacher that was trained, by its model (``''`` of an external one) and the hash of its weights,
+        which tell one from another wherever their files lie; by the files where these cannot be read."""
+        return {(_model_of(str(teacher.get('config') or '')), _weights_of(weights)): name
+                for name, teacher in self.teachers.items() if (weights := weights_file(teacher))}
 
     @property
     def preflight(self) -> Report | None:
@@ -123,3 +127,27 @@ def open_runs(paths: Sequence[str | Path]) -> list[RunFolder]:
         for run, own in zip(runs, parts):
             run.name = '/'.join(own[-depth:])
     return runs
+
+
+def hash_of(checkpoint: str) -> str:
+    """Of a file, or nothing where it cannot be read here."""
+    with contextlib.suppress(OSError):
+        return _hashed(checkpoint, os.stat(checkpoint).st_mtime_ns)
+    return ''
+
+
+@lru_cache(maxsize=64)
+def _hashed(checkpoint: str, changed: int) -> str:
+    return file_hash(checkpoint)
+
+
+def _weights_of(checkpoint: str) -> str:
+    return hash_of(checkpoint) or checkpoint
+
+
+def _model_of(config: str) -> str:
+    try:
+        model = student_config(load_config(config)).model if config else ''
+    except (FileNotFoundError, ImportError, ValueError):
+        return config
+    return json.dumps(model, sort_keys=True, default=str) if model else ''

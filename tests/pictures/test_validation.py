@@ -17,13 +17,14 @@ def boxes_of(folder, name):
         a['category_id'] - 1 for a in own]
 
 
-def test_ground_truth_of_the_first_pictures(plain_config, digits):
+def test_ground_truth_of_the_first_pictures(plain_config, digits, capsys):
     pictures = validation_pictures(plain_config, 3)
     assert len(pictures) == 3 and len(validation_pictures(plain_config, 100)) == 4
     for path, truth in pictures:
         boxes, labels = boxes_of(digits, path.rpartition('/')[2])
         np.testing.assert_allclose(truth.bboxes, boxes)
         assert truth.labels.tolist() == labels
+    assert capsys.readouterr().out == ''
 
 
 def test_files_have_theirs_where_they_belong_to_the_data(plain_config, digits, tmp_path):

@@ -49,6 +49,14 @@ def test_once_and_anew_where_something_differs(plain_config, tmp_path):
     assert len(list((tmp_path / 'cache').iterdir())) == 4
 
 
+def test_nothing_is_printed_and_what_takes_a_while_is_told(plain_config, tmp_path, capsys):
+    (tmp_path / 'a.pth').write_text('a')
+    told, truth = [], read_truth(plain_config)
+    for _ in range(2):
+        detections(Step(), truth, plain_config.val_dataloader, str(tmp_path / 'a.pth'), '', tmp_path, told.append)
+    assert told == [True, False] and capsys.readouterr().out == ''
+
+
 def test_a_label_beyond_the_classes_is_refused(plain_config, tmp_path):
     (tmp_path / 'a.pth').write_text('a')
     with pytest.raises(ValueError, match='finds class 10, and the data has 10 classes'):

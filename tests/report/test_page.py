@@ -10,8 +10,10 @@ import pytest
 
 import kddet.report
 from kddet.report import make_report
+from kddet.report.comparison import glance
 from kddet.report.detectors import line_up
 from kddet.report.page import points, signed
+from kddet.report.preflight_accuracy import before_training
 from kddet.report.run_folder import RunFolder
 from kddet.teachers.accuracy import teacher_accuracy
 
@@ -75,7 +77,9 @@ def test_the_teachers_figure_is_the_one_that_is_measured_elsewhere(page, distill
 @pytest.mark.slow
 def test_again_from_what_is_kept(page, work_dirs, cache, monkeypatch):
     monkeypatch.setattr('kddet.report.detections._detect', lambda *_: pytest.fail('worked out again'))
-    again = make_report([work_dirs[1]], work_dirs[0], pictures=1, cache=cache)
+    said = []
+    again = make_report([work_dirs[1]], work_dirs[0], pictures=1, cache=cache, say=said.append)
+    assert said == [f'{name} was measured before, read from {cache}' for name in ('teacher', 'baseline', 'hint')]
     assert re.sub('Written by .*', '', again) == re.sub('Written by .*', '', page)
 
 
@@ -93,22 +97,27 @@ def test_without_evaluation_the_log_speaks(work_dirs):
     Reader(page)
 
 
-def test_a_teacher_without_a_figure_is_not_measured_or_as_it_was_before_training(work_dirs, tmp_path):
-    def row(run):
-        page = make_report([run], work_dirs[0], measure=False)
-        return re.search(r'<tr><th scope="row"><span[^>]*></span>teacher</th>.*?</tr>', page, re.S)[0]
-    assert row(work_dirs[1]).count('not measured') == 6 and '–' not in row(work_dirs[1])
-    run = shutil.copytree(work_dirs[1], tmp_path / 'hint')
-    report = run / 'start/preflight.json'
+def test_a_teacher_without_a_figure_is_not_measured(work_dirs):
+    page = make_report([work_dirs[1]], work_dirs[0], measure=False)
+    row = re.search(r'<tr><th scope="row"><span[^>]*></span>teacher</th>.*?</tr>', page, re.S)[0]
+    assert row.count('not measured') == 6 and '–' not in row
+
+
+def test_it_has_the_figure_of_the_report_before_the_first_step(work_dirs, tmp_path):
+    run = RunFolder(shutil.copytree(work_dirs[1], tmp_path / 'hint'))
+    report = run.path / 'start/preflight.json'
     content = json.loads(report.read_text())
-    for where, shown in (('the validation data', True), ("the teacher's own validation data", False)):
+
+    def row(where):
         content['lines'][0]['text'] = f'the teacher has mAP 0.316 on 4 of 8 images of {where}'
         report.write_text(json.dumps(content))
-        assert ('<strong>31.6</strong> <span class="soft small below">before training, on 4 of 8 pictures</span>'
-                in row(run)) == shown
-        assert row(run).count('not measured') == 6 - shown
+        return before_training(glance(line_up([run], None, []), None)[0])
+    found = row('the validation data')
+    assert (found.measures['mAP'], found.before) == (pytest.approx(31.6), 'before training, on 4 of 8 pictures')
+    assert row('the validation data, 3 classes').before.endswith('8 pictures, 3 classes')
+    assert row("the teacher's own validation data").measures['mAP'] is None
     report.write_text('{"title": "cut')
-    assert row(run).count('not measured') == 6
+    assert run.preflight is None
 
 
 def test_twelve_runs_are_told_apart(work_dirs):

@@ -1,8 +1,11 @@
 """What is read from a work dir, wherever it lies now."""
+import copy
 import shutil
 
 import pytest
 
+from kddet.project.run_log import read_log
+from kddet.report.detectors import line_up
 from kddet.report.run_folder import RunFolder, open_runs
 
 
@@ -58,3 +61,26 @@ def test_refuses(work_dirs, tmp_path):
         RunFolder(tmp_path)
     with pytest.raises(ValueError, match='given twice'):
         open_runs([work_dirs[0], work_dirs[0]])
+
+
+def test_a_folder_of_runs_names_them(work_dirs):
+    with pytest.raises(FileNotFoundError, match='is no work dir of a training') as refused:
+        RunFolder(work_dirs[0].parent)
+    assert 'inside it are work dirs, give these: ' in str(refused.value) and str(work_dirs[1]) in str(refused.value)
+    with pytest.raises(FileNotFoundError, match='no json log in .*inside it are work dirs'):
+        read_log(work_dirs[0].parent.parent)
+
+
+def test_one_teacher_by_two_paths_is_one(work_dirs, teacher_files, tmp_path):
+    config, checkpoint = tmp_path / 'other.py', tmp_path / 'other.pth'
+    shutil.copy(teacher_files[0], config)
+    shutil.copy(teacher_files[1], checkpoint)
+    runs = [RunFolder(work_dirs[1]), RunFolder(work_dirs[1], 'again')]
+    runs[1].cfg = copy.deepcopy(runs[1].cfg)
+    runs[1].cfg.model.teacher.update(config=str(config), checkpoint=str(checkpoint))
+    columns = line_up(runs, None, [])
+    assert [column.name for column in columns] == ['teacher', 'hint', 'again']
+    assert all(columns[0].taught(run) for run in runs)
+    config.write_text(config.read_text().replace('base_channels=16', 'base_channels=24'))
+    runs[1].__dict__.pop('teacher_files')
+    assert len(line_up(runs, None, [])) == 4
