@@ -5,7 +5,7 @@ strong, and where they differ. curves: mAP and every loss over training. masks: 
 compares, level by level. labelenc: label maps, their encodings, and what the head makes of these.
 """
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +189,7 @@ def teachers(cfg: Config, given: dict[str, Any], own: bool) -> Iterator[tuple[st
             print(f'the {title} is left out: {error}')
 
 
-def names_as_taught(cfg: Config, teacher: str, classes: Sequence[str] | None) -> Sequence[str] | None:
+def names_as_taught(cfg: Config, teacher: str, classes: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """The student's names in place of those that a teacher has for the same classes."""
     students = config_classes(cfg)
     try:
@@ -199,7 +199,7 @@ def names_as_taught(cfg: Config, teacher: str, classes: Sequence[str] | None) ->
     if not pairs or students is None or classes is None:
         return classes
     partners = {other: students[own] for own, other in pairs}
-    return [partners.get(index, name) for index, name in enumerate(classes)]
+    return tuple(partners.get(index, name) for index, name in enumerate(classes))
 
 
 @torch.no_grad()

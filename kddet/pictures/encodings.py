@@ -6,12 +6,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .panels import draw_boxes, panels, picture_of, save, show
+from .panels import draw_boxes, panels, picture_of, save, scale_below, show
+
+LETTERS = 11  # points
 
 
 def draw_encodings(path: Path, image: Tensor, boxes: Tensor, label_map: Tensor, energies: Sequence[Tensor],
                    titles: Sequence[str], detections: Tensor) -> None:
-    """The input with its boxes, the label map, the energy of its encoding level by level, and the reconstruction.
+    """The input with its boxes, the label map and what is found in its encodings; below, their energy level by level.
 
     Args:
         path: of the PNG.
@@ -23,16 +25,23 @@ def draw_encodings(path: Path, image: Tensor, boxes: Tensor, label_map: Tensor, 
         detections: ``(D, 4)``, what the head finds in the encodings, yellow.
     """
     picture, size = picture_of(image), (image.shape[1], image.shape[2])
-    figure, ((*axes,),) = panels(3 + len(energies), size)
-    show(axes[0], picture, size)
-    draw_boxes(axes[0], boxes, 'lime')
-    axes[0].set_title('input', fontsize=9)
+    figure, (above, below) = panels(max(3, len(energies)), size, rows=2)
+    figure.set_figheight(figure.get_figheight() + 1.2)  # for the scales and what they are
+    figure.suptitle('Energy of an encoding: the mean over channels of the squares, each level on its own scale',
+                    fontsize=12)
+    for panel in (*above[3:], *below[len(energies):]):
+        panel.set_visible(False)
+    show(above[0], picture, size)
+    draw_boxes(above[0], boxes, 'lime')
+    above[0].set_title(f'input, its {len(boxes)} objects green', fontsize=LETTERS)
     highest = label_map.amax(0) if len(label_map) else label_map.new_zeros(size)
-    for panel, values, title in zip(axes[1:], (highest, *energies), ('label map', *titles)):
-        show(panel, values.cpu().numpy(), size)
-        panel.set_title(title, fontsize=9)
-    show(axes[-1], picture, size)
-    draw_boxes(axes[-1], boxes, 'lime')
-    draw_boxes(axes[-1], detections, 'yellow')
-    axes[-1].set_title(f'reconstruction: {len(detections)} of {len(boxes)}', fontsize=9)
+    scale_below(above[1], show(above[1], highest.cpu().numpy(), size, vmin=0, vmax=1))
+    above[1].set_title('label map: 1 amid a box', fontsize=LETTERS)
+    for panel, values, title in zip(below, energies, titles):
+        scale_below(panel, show(panel, values.cpu().numpy(), size, vmin=0, cmap='magma'))
+        panel.set_title(f'encoding, {title}: energy', fontsize=LETTERS)
+    show(above[2], picture, size)
+    draw_boxes(above[2], boxes, 'lime')
+    draw_boxes(above[2], detections, 'yellow')
+    above[2].set_title(f'found in the encodings, yellow: {len(detections)}', fontsize=LETTERS)
     save(figure, path)

@@ -1,15 +1,18 @@
 """Where features are strong: teacher, adapted student, and where they differ."""
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from .panels import draw_boxes, panels, picture_of, save, show
+from .panels import draw_boxes, panels, picture_of, save, scale_below, show
 
-ROWS = 'teacher', 'student, adapted', 'difference'
+ROWS = 'teacher', 'student, adapted', 'their difference'
+MEANING = ('Energy: the mean over channels of the squares. A scale ends where 99 % of the cells lie below; an arrow '
+           'says that some lie above')
 
 
 def draw_energy(path: Path, image: Tensor, boxes: Tensor, features: Sequence[tuple[Tensor, Tensor]],
@@ -28,11 +31,15 @@ def draw_energy(path: Path, image: Tensor, boxes: Tensor, features: Sequence[tup
     """
     picture, size = picture_of(image), (image.shape[1], image.shape[2])
     figure, axes = panels(len(features) + 1, size, rows=len(ROWS))
-    figure.set_figheight(figure.get_figheight() + 1)  # for the scales
-    for row, name in zip(axes, ROWS):
-        show(row[0], picture, size)
-        draw_boxes(row[0], boxes, 'lime')
-        row[0].set_ylabel(name, fontsize=12)
+    figure.set_figheight(figure.get_figheight() + 1.5)  # for the scales and what they are
+    figure.suptitle(textwrap.fill(MEANING, 36 * (len(features) + 1)), fontsize=12)
+    for panel in axes[1:, 0]:
+        panel.set_visible(False)
+    show(axes[0, 0], picture, size)
+    draw_boxes(axes[0, 0], boxes, 'lime')
+    axes[0, 0].set_title('input, with its objects', fontsize=11)
+    for panel, name in zip(axes[:, 1], ROWS):
+        panel.set_ylabel(name, fontsize=13)
     for column, (student, teacher), title in zip(axes.T[1:], features, titles):
         maps = [values.float().square().mean(0).cpu().numpy() for values in (teacher, student, student - teacher)]
         means = [float(values.mean()) for values in maps]
@@ -42,10 +49,10 @@ def draw_energy(path: Path, image: Tensor, boxes: Tensor, features: Sequence[tup
         for panel, mean in zip(column, means):
             draw_boxes(panel, boxes, 'lime')
             share = f', {mean / means[0]:.0%} of the teacher' if mean is not means[0] and means[0] else ''
-            panel.set_title(f'mean {mean:.3g}{share}', fontsize=10)
-        column[0].set_title(f'{title}: mean {means[0]:.3g}', fontsize=10)
-        figure.colorbar(drawn[0], ax=list(column[:2]), location='bottom', fraction=0.04)
-        figure.colorbar(drawn[2], ax=column[2], location='bottom', fraction=0.04)
+            panel.set_title(f'mean {mean:.3g}{share}', fontsize=11)
+        column[0].set_title(f'{title}: mean {means[0]:.3g}', fontsize=11)
+        scale_below(column[1], drawn[1], max(values.max() for values in maps[:2]) > shared)
+        scale_below(column[2], drawn[2], maps[2].max() > own)
     save(figure, path)
 
 

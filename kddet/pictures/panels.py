@@ -37,6 +37,14 @@ def draw_boxes(panel: Any, boxes: Tensor, colour: str) -> None:
         panel.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.5))
 
 
+def scale_below(panel: Any, drawn: Any, saturated: bool = False) -> Any:
+    """The colours of matplotlib's image below a panel and as wide, with an arrow where values lie above its end."""
+    from matplotlib.ticker import MaxNLocator
+    place = panel.inset_axes((0, -0.13, 1, 0.05))
+    return panel.figure.colorbar(drawn, cax=place, orientation='horizontal', extend='max' if saturated else 'neither',
+                                 ticks=MaxNLocator(4))
+
+
 def save(figure: Any, path: Path) -> None:
     """Write the PNG, its folder as well, and let go of the figure."""
     from matplotlib import pyplot

@@ -69,10 +69,11 @@ class Detector:
             raise FileNotFoundError(f'no checkpoint in {self.run.path}')
         pairs = measured_classes(self.run.cfg, self.taught_as) if self.teaches else None
         about = [self.cfg and self.cfg.model, *([self._teaching(), pairs] if self.teaches else [])]
+        said = (f'{self.name} was measured before, read from {cache}',
+                f'measuring {self.name} on {len(truth.files)} pictures')
         with DefaultScope.overwrite_default_scope(self.run.cfg.get('default_scope', 'mmdet')), random_state_kept():
             self._found = detections(self._step, truth, self.run.cfg.val_dataloader, self.checkpoint, about, cache,
-                                     lambda anew: say(f'measuring {self.name} on {len(truth.files)} pictures'
-                                                      if anew else f'{self.name} was measured before, read from {cache}'))
+                                     lambda anew: say(said[anew]))
         self.accuracy = self.on(truth, [truth.classes[own] for own, _ in pairs] if pairs else truth.classes)
         if pairs:
             shared = {other for _, other in pairs}

@@ -36,7 +36,7 @@ def _reached(run: RunFolder, unit: str) -> int | None:
     entries = log_entries(run.path)
     trained = [entry for entry in entries if 'iter' in entry]
     if unit == 'iterations':
-        found += [_rounded(entry['iter'], planned(run.cfg)[0], run) for entry in trained[-1:]]
+        found += [_rounded(entry['iter'], run.cfg.train_cfg['max_iters'], run) for entry in trained[-1:]]
     elif trained:
         found += [entry['step'] for entry in entries if 'iter' not in entry and 'step' in entry and run.log.by_epoch]
         found.append(_epochs(run, trained[-1].get('epoch', 1)))
