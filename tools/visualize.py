@@ -29,9 +29,9 @@ from kddet.pictures import (
     mask_titles,
 )
 from kddet.pictures.features import compared_features, feature_methods
-from kddet.pictures.inference import TaughtDetector, TrainedDetector
+from kddet.pictures.inference import TaughtDetector, TrainedDetector, names_as_taught
 from kddet.pictures.validation import first_batch, given_pictures, validation_pictures
-from kddet.project.classes import config_classes, measured_classes, resolve_class_map
+from kddet.project.classes import config_classes, resolve_class_map
 from kddet.project.config import build_detector, build_model, is_distillation, load_config, student_config
 from kddet.project.run_log import read_logs
 from kddet.recording.probe import probe
@@ -187,19 +187,6 @@ def teachers(cfg: Config, given: dict[str, Any], own: bool) -> Iterator[tuple[st
                 print(f'the {title} has no checkpoint: it is left out')
         except NoDetections as error:
             print(f'the {title} is left out: {error}')
-
-
-def names_as_taught(cfg: Config, teacher: str, classes: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    """The student's names in place of those that a teacher has for the same classes."""
-    students = config_classes(cfg)
-    try:
-        pairs = measured_classes(cfg, teacher)
-    except ValueError:  # no class in common
-        pairs = None
-    if not pairs or students is None or classes is None:
-        return classes
-    partners = {other: students[own] for own, other in pairs}
-    return tuple(partners.get(index, name) for index, name in enumerate(classes))
 
 
 @torch.no_grad()

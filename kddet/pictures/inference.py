@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 
 from kddet.checkpoint import load_checkpoint, load_weights, student_weights
-from kddet.project.classes import checkpoint_classes, config_classes
+from kddet.project.classes import checkpoint_classes, config_classes, measured_classes
 from kddet.project.config import build_detector, student_config
 from kddet.teachers.accuracy import teacher_step
 
@@ -79,3 +79,16 @@ class TaughtDetector:
             sample = Compose(self.pipeline)(dict(img_path=path, img_id=0))
         found = self.step(pseudo_collate([sample]))[0].pred_instances.cpu()
         return found[found.scores >= score_thr]
+
+
+def names_as_taught(cfg: Config, teacher: str, classes: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """The student's names in place of those that a teacher has for the same classes."""
+    students = config_classes(cfg)
+    try:
+        pairs = measured_classes(cfg, teacher)
+    except ValueError:  # no class in common
+        pairs = None
+    if not pairs or students is None or classes is None:
+        return classes
+    partners = {other: students[own] for own, other in pairs}
+    return tuple(partners.get(index, name) for index, name in enumerate(classes))

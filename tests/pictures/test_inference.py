@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from kddet.pictures.inference import TrainedDetector
+from kddet.pictures.inference import TrainedDetector, names_as_taught
 from kddet.project.config import load_config
 
 
@@ -30,3 +30,11 @@ def test_a_distillation_config_stands_for_its_student(distilled_config, plain_co
     weights = MODELS.build(copy.deepcopy(plain_config.model)).state_dict()
     torch.save(dict(state_dict={**weights, 'distiller.methods.hint.x': torch.ones(1)}), tmp_path / 'own.pth')
     assert type(TrainedDetector(cfg, str(tmp_path / 'own.pth')).detector).__name__ == 'RetinaNet'
+
+
+def test_classes_of_a_teacher_have_the_names_that_they_stand_for(distilled_config):
+    cfg = copy.deepcopy(distilled_config)
+    assert names_as_taught(cfg, '', ('zero', 'one')) == ('zero', 'one')  # the same lists
+    cfg.model.teacher.class_map = [[3, 0], [5, 1]]
+    assert names_as_taught(cfg, '', ('drei', 'fuenf', 'cow')) == ('three', 'five', 'cow')
+    assert names_as_taught(cfg, '', None) is None
