@@ -28,6 +28,8 @@ def pair_levels(student: Pyramid, teacher: Pyramid, levels: Sequence[int] | None
     if outside or not len(wanted):
         raise ValueError(f'{where}: levels {list(wanted)} were asked for, the student has levels 0 to '
                          f'{len(student) - 1}')
+    if len(set(wanted)) < len(wanted):
+        raise ValueError(f'{where}: levels {list(wanted)} has a level twice; give each once')
     sizes = {tuple(level.shape[2:]): index for index, level in enumerate(teacher)}
     partner = {index: sizes.get(tuple(level.shape[2:])) for index, level in enumerate(student)}
     shared = len(sizes) == len(teacher) and any(other is not None for other in partner.values())

@@ -68,6 +68,11 @@ def test_levels_pair_by_stride():
     assert method.pairs == [(0, 1)]
 
 
+def test_a_level_twice_is_refused():
+    with pytest.raises(ValueError, match=r"levels \[0, 1, 0\] has a level twice; give each once"):
+        compare(Model(4), Model(4), levels=[0, 1, 0])
+
+
 def test_chosen_levels():
     method, *_ = compare(Model(4), Model(4), levels=[1])
     assert method.pairs == [(1, 1)] and len(method.adapters) == 1
