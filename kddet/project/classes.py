@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -52,8 +52,8 @@ def check_same_classes(student: Classes | None, teacher: Classes | None, who: st
     if student is not None and teacher is not None and student != teacher:
         raise ValueError(f'{who} compares the scores of each class, and the classes differ: the student has '
                          f'{len(student)} ({_some(student)}), the {called(name)} {len(teacher)} ({_some(teacher)}); '
-                         f"{name or 'teacher'}=dict(class_map='auto', ...) compares those that both have by name, and "
-                         'methods that compare features do not care')
+                         f"--class-map auto, in a config {name or 'teacher'}=dict(class_map='auto'), compares those "
+                         'that both have by name, and methods that compare features do not care')
 
 
 def check_config_classes(cfg: Config) -> None:
@@ -63,7 +63,7 @@ def check_config_classes(cfg: Config) -> None:
         ValueError: shows both lists.
     """
     for name, teacher in named_teachers(cfg.model).items() if is_distillation(cfg) else ():
-        compared = [own for own, method in methods_of(cfg.model, name).items() if _compares_classes(method)]
+        compared = _comparing(methods_of(cfg.model, name))
         if compared and teacher.get('class_map') is None:
             check_same_classes(config_classes(cfg), teacher_classes(teacher), f'method {", ".join(compared)}', name)
 
@@ -75,11 +75,12 @@ def resolve_class_map(cfg: Config) -> str | None:
         A line for the log, one a teacher; None where there is nothing to look up.
 
     Raises:
-        ValueError: no class in common, a name that is not there, or no list of names to look it up in.
+        ValueError: a name that is not there; or, where a method of the teacher compares classes, none in common, or no
+            list of names to look it up in.
     """
     teachers = named_teachers(cfg.model) if is_distillation(cfg) else {}
-    return '\n'.join(_resolve(config_classes(cfg), teacher, name) for name, teacher in teachers.items()
-                     if _names_classes(teacher)) or None
+    return '\n'.join(_resolve(config_classes(cfg), teacher, name, methods_of(cfg.model, name))
+                     for name, teacher in teachers.items() if _names_classes(teacher)) or None
 
 
 def measured_classes(cfg: Config, name: str = ONE) -> list[tuple[int, int]] | None:
@@ -97,9 +98,9 @@ def measured_classes(cfg: Config, name: str = ONE) -> list[tuple[int, int]] | No
     """
     teacher = copy.deepcopy(named_teachers(cfg.model)[name])
     own = config_classes(cfg)
+    if _names_classes(teacher):
+        _resolve(own, teacher, name, methods_of(cfg.model, name))
     if teacher.get('class_map') is not None:
-        if _names_classes(teacher):
-            _resolve(own, teacher, name)
         return sorted((int(mine), int(theirs)) for mine, theirs in teacher.class_map)
     other = teacher_classes(teacher)
     if own is None or other is None or own == other:
@@ -113,39 +114,72 @@ def measured_classes(cfg: Config, name: str = ONE) -> list[tuple[int, int]] | No
 
 def teacher_classes(teacher: ConfigDict) -> Classes | None:
     """The classes of a Distiller's ``teacher``: those it is given, its checkpoint's, or those of its config's data."""
-    if classes := _names(teacher.get('classes')):
-        return classes
-    file, config = teacher.get('checkpoint'), teacher.get('config')
-    trust = teacher.get('trust_checkpoint', False)
-    found = checkpoint_classes(load_checkpoint(file, trust=trust, mmap=True)) if file else None
-    return found or (config_classes(student_config(load_config(config))) if config else None)
+    return _names(teacher.get('classes')) or _stored(teacher) or _configured(teacher)
+
+
+def disputed_classes(teacher: ConfigDict) -> tuple[Classes, Classes] | None:
+    """Those of a teacher's checkpoint, which count, and of its config's data, where both are known and differ."""
+    stored, configured = _stored(teacher), _configured(teacher)
+    return (stored, configured) if stored and configured and stored != configured else None
+
+
+def meeting(student: Classes, teacher: Classes, pairs: Sequence[Sequence[int]]) -> list[str]:
+    """The pairs of a ``class_map`` by name: ``'car'`` where both call it so, else ``'lorry=truck'``, student's first.
+
+    Raises:
+        IndexError: a class that is not there.
+    """
+    named = [(student[own], teacher[other]) for own, other in pairs]
+    return [own if own == other else f'{own}={other}' for own, other in named]
 
 
 def _names_classes(teacher: ConfigDict) -> bool:
     return isinstance(teacher.get('class_map'), (str, dict))
 
 
-def _resolve(own: Classes | None, teacher: ConfigDict, name: str) -> str:
+def _stored(teacher: ConfigDict) -> Classes | None:
+    file, trust = teacher.get('checkpoint'), teacher.get('trust_checkpoint', False)
+    return checkpoint_classes(load_checkpoint(file, trust=trust, mmap=True)) if file else None
+
+
+def _configured(teacher: ConfigDict) -> Classes | None:
+    config = teacher.get('config')
+    return config_classes(student_config(load_config(config))) if config else None
+
+
+def _resolve(own: Classes | None, teacher: ConfigDict, name: str, methods: Mapping[str, Any]) -> str:
     wanted: Any = teacher.class_map
     if isinstance(wanted, str) and wanted != 'auto':
         raise ValueError(f"class_map is {wanted!r}; it is 'auto', {{student's name: teacher's name}} or pairs of "
                          'indices')
     other, who = teacher_classes(teacher), called(name)
     if own is None or other is None:
-        raise ValueError(f'class_map={wanted!r} goes by names, and the {"student" if own is None else who} has '
-                         'no list of them in its config or checkpoint; give pairs of indices, or to an external '
-                         'teacher classes=[...]')
+        unknown = f'the {"student" if own is None else who} has no list of them in its config or checkpoint'
+        return _without(teacher, methods, f'class_map={wanted!r} goes by names, and {unknown}', 'give pairs of '
+                        'indices, or to an external teacher classes=[...] (--teacher-options)')
     names = {name: name for name in own if name in other} if wanted == 'auto' else dict(wanted)
     lists = f'the student has {len(own)} ({_some(own)}), the {who} {len(other)} ({_some(other)})'
     if missing := [name for name in names if name not in own] + [name for name in names.values() if name not in other]:
         raise ValueError(f'class_map names {", ".join(missing)}, which is not there: {lists}')
     if not names:
-        raise ValueError(f'student and {who} have no class in common by name: {lists}; give a class_map, or a method '
-                         'that compares features')
+        return _without(teacher, methods, f'student and {who} have no class in common by name: {lists}', 'say which is '
+                        'which, --class-map STUDENT=TEACHER ..., in a config class_map=dict(...), or compare features')
     teacher.class_map = [[own.index(mine), other.index(theirs)] for mine, theirs in names.items()]
     left = [name for name in own if name not in names]
     return f'classes: {len(names)} of {len(own)} are compared with the {who}' + (
         f'; without a partner: {_some(left)}' if left else '')
+
+
+def _without(teacher: ConfigDict, methods: Mapping[str, Any], problem: str, remedy: str) -> str:
+    """Take the ``class_map`` away where no method needs one."""
+    if compared := _comparing(methods):
+        raise ValueError(f'{problem}; method {", ".join(compared)} compares classes: {remedy}')
+    teacher.class_map = None
+    return f'classes: {problem}; no method compares them'
+
+
+def _comparing(methods: Mapping[str, Any]) -> list[str]:
+    return [name for name, method in methods.items() if _compares_classes(method)]
 
 
 def _some(names: Sequence[str], most: int = 10) -> str:

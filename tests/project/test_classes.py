@@ -105,7 +105,8 @@ def test_a_class_map_by_name(plain_config, swapped):
 
 
 @pytest.mark.parametrize(('class_map', 'classes', 'message'), [
-    ('auto', ('cat', 'dog'), r'no class in common by name: the student has 10 \(zero, .*, the teacher 2 \(cat, dog\)'),
+    ('auto', ('cat', 'dog'), r'no class in common by name: the student has 10 \(zero, .*, the teacher 2 \(cat, dog\); '
+                             'method cls compares classes: say which is which, --class-map STUDENT=TEACHER'),
     ({'zero': 'horse'}, ('cat',), r'class_map names horse, which is not there: the student has 10'),
     ('names', ('cat',), "class_map is 'names'; it is 'auto'"),
 ])
@@ -117,12 +118,31 @@ def test_a_class_map_that_cannot_be_looked_up(plain_config, tmp_path, class_map,
         resolve_class_map(mapped(plain_config, str(tmp_path / 'teacher.py'), class_map))
 
 
+def test_where_nothing_is_compared_by_class_auto_is_no_error(plain_config, tmp_path):
+    """Neither with none in common, nor with a teacher whose names nobody knows."""
+    hint = dict(hint=dict(type='kddet.HintLearning'))
+    with_classes(plain_config, ('cat', 'dog')).dump(tmp_path / 'teacher.py')
+    for teacher, problem in ((dict(config=str(tmp_path / 'teacher.py'), checkpoint=None), 'no class in common by name'),
+                             (dict(type='kddet.ExternalTeacher', model='a.onnx'), 'the teacher has no list of them')):
+        cfg = distillation_config(plain_config, methods=hint, teacher=dict(teacher, class_map='auto'))
+        assert problem in (line := resolve_class_map(cfg)) and line.endswith('; no method compares them')
+        assert cfg.model.teacher.class_map is None
+        check_config_classes(cfg)
+        cfg = distillation_config(plain_config, methods=dict(hint, **CLS), teacher=dict(teacher, class_map='auto'))
+        with pytest.raises(ValueError, match=f'{problem}.*method cls compares classes'):
+            resolve_class_map(cfg)
+    cfg = distillation_config(plain_config, methods=hint, teacher=dict(
+        config=str(tmp_path / 'teacher.py'), checkpoint=None, class_map=dict(zero='horse')))
+    with pytest.raises(ValueError, match='class_map names horse, which is not there'):  # a slip of the pen
+        resolve_class_map(cfg)
+
+
 def test_each_of_several_teachers_has_a_map_of_its_own(plain_config, swapped):
     """Of two teachers with classes in another order, of which one is read class by class."""
     cfg = distillation_config(plain_config, methods=dict(cls=dict(CLS['cls'], teacher='a'), hint=dict(
         type='kddet.HintLearning', teacher='b')), teachers={
             name: dict(config=swapped, checkpoint=None) for name in 'ab'})
-    with pytest.raises(ValueError, match=r"method cls compares .*the teacher 'a' 10 .*; a=dict\(class_map='auto'"):
+    with pytest.raises(ValueError, match=r"method cls compares .*the teacher 'a' 10 .*--class-map auto, .* a=dict\("):
         check_config_classes(cfg)
     cfg.model.teachers.a.class_map = 'auto'
     cfg.model.teachers.b.class_map = dict(one='one')
