@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from kddet.safe_pickle import TORCH_HAS_ALLOW_LIST, allow_mmengine_objects, restricted_pickle
 
 DISTILLER_PREFIX = 'distiller.'
-STRICT = 'Give the checkpoint that belongs to this config, or write strict=False to accept it'
+BELONGS = 'Give the checkpoint that belongs to this config'
 
 
 def load_checkpoint(path: str | Path, *, trust: bool = False, mmap: bool = False) -> dict:
@@ -177,7 +177,7 @@ def student_weights(checkpoint: dict) -> OrderedDict:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str, strict: bool = True,
-                 remedy: str = STRICT, extra: bool = False) -> str:
+                 remedy: str = BELONGS, extra: bool = False) -> str:
     """Load ``weights`` into ``model`` and report the coverage in one line.
 
     What counts is what the model's own loading says, so keys of old versions are renamed first. A stored data

@@ -51,7 +51,8 @@ def main() -> None:
         raise ValueError(f'{args.checkpoint} does not hold its config; give it with --config')
     cfg = student_config(cfg)
     student = build_detector(cfg)
-    line = load_weights(student, student_weights(checkpoint), name=args.checkpoint)
+    line = load_weights(student, student_weights(checkpoint), name=args.checkpoint,
+                        remedy='Give the config of this student, --config CONFIG')
     kept = {key: meta[key] for key in META if key in meta}
     save_whole(dict(meta=dict(kept, cfg=cfg.pretty_text), state_dict=student.state_dict()), args.out)
     print(f'{line}; plain {type(student).__name__} written to {args.out}')

@@ -73,8 +73,7 @@ def check_weights(runner: Runner, file: str) -> None:
     """Refuse a checkpoint that leaves some of the detector random: MMEngine loads what fits."""
     if '://' not in file:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        load_weights(getattr(model, 'module', model), student_weights(load_checkpoint(file)), name=file, extra=True,
-                     remedy='Give the checkpoint that belongs to this config')
+        load_weights(getattr(model, 'module', model), student_weights(load_checkpoint(file)), name=file, extra=True)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from kddet.cache.config import prepare_cache
 from kddet.checkpoint import check_checkpoint, check_resumable
+from kddet.command_line.class_map import CLASS, class_map
 from kddet.command_line.launch import check_strategy, launch_on_cpu
 from kddet.command_line.memory import keep_freed_memory
 from kddet.command_line.parser import (
@@ -38,9 +39,10 @@ from kddet.project.config import check_parts, is_distillation, load_config, writ
 from kddet.project.data import check_data_files, check_loader
 from kddet.project.optim import check_optimizer
 from kddet.project.overlay import add_hooks, diagnose_methods, overlay
+from kddet.project.teaching import check_overrides
 from kddet.unlabelled import check_unlabelled_data
 
-OVERLAY = ('teacher', 'teacher_checkpoint', 'class_map', 'method_options')
+OVERLAY = ('teacher', 'teacher_checkpoint', 'teacher_options', 'class_map', 'method_options')
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,8 +55,12 @@ def parse_args() -> argparse.Namespace:
                         'which method reads which: --method-options hint.teacher=a')
     parser.add_argument('--teacher-checkpoint', action='append', metavar='FILE', help='its weights, a path or an URL; '
                         'of several: a=FILE b=FILE')
-    parser.add_argument('--class-map', choices=['auto'], help='for a teacher of other classes: compare those that both '
-                        'have by name, and leave the others out')
+    parser.add_argument('--teacher-options', nargs='+', action=Settings, default={}, help='settings of the teacher: '
+                        'input_scale=2.0 dtype=bfloat16 cache.dir=work_dirs/teacher; of one among several: '
+                        'a.input_scale=2.0')
+    parser.add_argument('--class-map', action='append', metavar='auto | STUDENT=TEACHER', help='for a teacher of other '
+                        'classes: compare those that both have by name (auto), or those of a table, lorry=truck '
+                        'car=car, and leave the others out')
     parser.add_argument('--method-options', nargs='+', action=Settings, default={},
                         help='settings of the methods: fgfi.loss_weight=0.02')
     parser.add_argument('--method-diagnostics', type=positive, metavar='N', help='every N iterations, log how strong '
@@ -71,23 +77,28 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--resume', nargs='?', const='auto',
                         help='resume from a checkpoint; without a path, from the latest one in the work dir if any')
     add_host_arguments(parser)
-    return parser.parse_args(spread(sys.argv[1:], '--teacher', '--teacher-checkpoint'))
+    files = spread(sys.argv[1:], '--teacher', '--teacher-checkpoint')
+    return parser.parse_args(spread(files, '--class-map', name=CLASS))
 
 
 def training_config(args: argparse.Namespace) -> Config:
     cfg = load_config(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options:
+        if args.method:
+            check_overrides(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
     check_parts(cfg, 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
     check_optimizer(cfg)
     if args.method:
-        cfg = overlay(cfg, methods=args.method, options=args.method_options, class_map=args.class_map,
+        cfg = overlay(cfg, methods=args.method, options=args.method_options,
+                      class_map=class_map(args.class_map), teacher_options=args.teacher_options,
                       teacher=named_files(args.teacher, '--teacher'),
                       teacher_checkpoint=named_files(args.teacher_checkpoint, '--teacher-checkpoint'))
     elif given := [name for name in OVERLAY if getattr(args, name)]:
-        raise ValueError(f'--{given[0].replace("_", "-")} is given without --method, which says how to distil; there '
-                         f'are {", ".join(NAMES)}')
+        raise ValueError(f'--{given[0].replace("_", "-")} is given without --method, which says how to distil; ' + (
+            f'what {args.config} has is changed with --cfg-options model.teacher.input_scale=2.0 and the like'
+            if is_distillation(cfg) else f'there are {", ".join(NAMES)}'))
     if args.dry_run and not is_distillation(cfg):
         raise ValueError(f'--dry-run reports on a distillation, and {args.config} is the config of a plain detector; '
                          'say how to distil it with --method')

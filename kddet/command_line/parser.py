@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import signal
 import sys
 import warnings
@@ -101,11 +102,15 @@ def share(text: str) -> float:
     return value
 
 
-def spread(arguments: Sequence[str], *flags: str) -> list[str]:
-    """``FLAG a=FILE b=FILE`` as ``FLAG a=FILE FLAG b=FILE``, so that a file which follows is not taken for one more."""
+def spread(arguments: Sequence[str], *flags: str, name: re.Pattern = NAME) -> list[str]:
+    """``FLAG a=FILE b=FILE`` as ``FLAG a=FILE FLAG b=FILE``, so that a file which follows is not taken for one more.
+
+    Args:
+        name: what stands before ``=``.
+    """
     found: list[str] = []
     for argument in arguments:
-        if len(found) > 1 and found[-2] in flags and _has_name(found[-1]) and _has_name(argument):
+        if len(found) > 1 and found[-2] in flags and _has_name(found[-1], name) and _has_name(argument, name):
             found.append(found[-2])
         found.append(argument)
     return found
@@ -176,10 +181,10 @@ def quiet() -> None:
     warnings.filterwarnings('ignore', message='.*(torch.jit|meshgrid|checkpoint|pkg_resources).*')
 
 
-def _has_name(text: str) -> bool:
+def _has_name(text: str, pattern: re.Pattern = NAME) -> bool:
     """Whether it is ``name=FILE``, and not a file with such a name, or an address."""
     name, sign, _ = text.partition('=')
-    return bool(sign and NAME.fullmatch(name)) and not os.path.exists(text)
+    return bool(sign and pattern.fullmatch(name)) and not os.path.exists(text)
 
 
 def _device(text: str) -> str:

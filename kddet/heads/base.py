@@ -147,7 +147,7 @@ class HeadReader:
         if class_map is None and own != other:
             raise ValueError(f'{self.tap} of the student has {own} classes, that of the teacher {other}; scores and '
                              'boxes of classes compare only where both have the same list, or with a class_map of the '
-                             'teacher')
+                             'teacher: --class-map')
         outside = [pair for pair in class_map or () if not (0 <= pair[0] < (own or 0) and 0 <= pair[1] < (other or 0))]
         if outside:
             raise ValueError(f'class_map has {outside}, and {self.tap} of the student has classes 0 to '

@@ -1,22 +1,20 @@
 """Turn a plain detector's config into a distillation config, with nothing of it restated."""
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
 from kddet.methods import NAMES
-from kddet.options import near
 from kddet.registry import MODELS
-from kddet.teachers.external.files import is_model_file
 from kddet.teachers.settings import KEY, NAME
 
 from .config import add_hook, is_distillation
 from .optim import student_constructor
+from .teaching import are_model_files, check_known, teachers_of
 
 HOOKS = 'kddet.TermWatchHook', 'kddet.PlainCheckpointHook'  # that every distillation has
 DIAGNOSTICS = 'kddet.MethodDiagnosticsHook'
@@ -41,7 +39,8 @@ def distillation_config(student: Config, *, teacher: dict | None = None, methods
 
 def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, Any] | None = None,
             teacher: str | Mapping[str, str] | None = None,
-            teacher_checkpoint: str | Mapping[str, str] | None = None, class_map: Any = None) -> Config:
+            teacher_checkpoint: str | Mapping[str, str] | None = None, class_map: Any = None,
+            teacher_options: Mapping[str, Any] | None = None) -> Config:
     """A user's own config as a distillation config, by the names of methods.
 
     Data, schedule, hooks and everything else stay what they are. The optimizer's groups of parameters are those of the
@@ -56,7 +55,10 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
             :class:`kddet.ExternalTeacher`; or of several, by their names, where each method says in its options which
             it reads: ``{'fgfi.teacher': 'name'}``.
         teacher_checkpoint: path or URL of its weights, which a model's file has in it; of several by the same names.
-        class_map: of the teachers, where they have other classes: ``'auto'`` goes by their names.
+        class_map: of the teachers, where they have other classes: ``'auto'`` goes by their names, ``{student's name:
+            teacher's name}`` by these.
+        teacher_options: ``{'input_scale': 2.0}``, of several ``{'name.input_scale': 2.0}``; what is said of one here
+            goes before ``class_map``.
 
     Raises:
         ValueError: a method or an option that is not there, or a teacher that is missing.
@@ -66,7 +68,7 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
                          'detector')
     keys = {name: key or name for name, _, key in (method.partition('=') for method in methods)}
     for name, key in keys.items():
-        _check_known(key, NAMES, 'method')
+        check_known(key, NAMES, 'method')
         if not NAME.fullmatch(name):
             raise ValueError(f'a method is called {name!r}; names begin with a letter and have letters, digits, _ and '
                              '- in them')
@@ -77,11 +79,14 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
     kinds = {name: MODELS.get(own['type']) for name, own in chosen.items()}
     for key in options or {}:
         name, _, option = key.partition('.')
-        _check_known(name, chosen, 'method')
+        if not option:
+            raise ValueError(f'--method-options {key}={(options or {})[key]} does not say of which method, or which '
+                             f'option: give METHOD.NAME=VALUE, such as {next(iter(chosen))}.loss_weight=0.5')
+        check_known(name, chosen, 'method')
         if option != KEY:
-            _check_known(option.partition('.')[0], signature(kinds[name]).parameters, f'option of {name}')
+            check_known(option.partition('.')[0], signature(kinds[name]).parameters, f'option of {name}')
     reads_teacher = [name for name, kind in kinds.items() if kind.needs_teacher is not False]
-    if reads_teacher and not (teacher and (teacher_checkpoint or _all_external(teacher))):
+    if reads_teacher and not (teacher and (teacher_checkpoint or are_model_files(teacher))):
         missing = ' and '.join(what for what, given in (('config', teacher), ('checkpoint', teacher_checkpoint))
                                if not given)
         raise ValueError(f'method {", ".join(reads_teacher)} reads a teacher, whose {missing} '
@@ -90,7 +95,8 @@ def overlay(student: Config, *, methods: Sequence[str], options: Mapping[str, An
     merged = Config(dict(methods=chosen))
     merged.merge_from_dict({f'methods.{key}': os.path.abspath(value) if isinstance(value, str) and os.path.isfile(value)
                             and not key.endswith(f'.{KEY}') else value for key, value in (options or {}).items()})
-    cfg = distillation_config(student, methods=merged.methods, **_teachers(teacher, teacher_checkpoint, class_map))
+    cfg = distillation_config(student, methods=merged.methods, **teachers_of(
+        teacher, teacher_checkpoint, class_map, teacher_options))
     if not cfg.get('optim_wrapper'):
         raise ValueError('the config has no optim_wrapper, it is not one to train with')
     cfg.optim_wrapper = student_constructor(cfg.optim_wrapper)
@@ -120,55 +126,6 @@ def diagnose_methods(cfg: Config, interval: int) -> None:
     own = next((hook for hook in hooks if hook.get('type') == DIAGNOSTICS), None)
     cfg.custom_hooks = [*(hook for hook in hooks if hook is not own), dict(own or dict(type=DIAGNOSTICS),
                                                                            interval=interval)]
-
-
-def _teachers(config: Any, checkpoint: Any, class_map: Any) -> dict[str, Any]:
-    """``teacher`` or ``teachers`` of a Distiller.
-
-    Raises:
-        ValueError: configs and checkpoints do not go together.
-    """
-    if isinstance(config, Mapping) and _all_external(config):
-        checkpoint = checkpoint or {}
-    if not isinstance(config, Mapping) and not isinstance(checkpoint, Mapping):
-        return dict(teacher=_teacher(config, checkpoint, class_map) if config else None)
-    if not isinstance(config, Mapping) or not isinstance(checkpoint, Mapping):
-        named, other = ('--teacher', '--teacher-checkpoint')[::1 if isinstance(config, Mapping) else -1]
-        raise ValueError(f'{named} has names for its files and {other} has none: several teachers are given as '
-                         '--teacher a=CONFIG b=CONFIG --teacher-checkpoint a=FILE b=FILE')
-    for own, others, flag in ((checkpoint, config, '--teacher'), (config, checkpoint, '--teacher-checkpoint')):
-        if missing := [name for name, file in own.items() if name not in others and not is_model_file(file)]:
-            raise ValueError(f'teacher {missing[0]!r} has no {flag}{near(missing[0], others)}; there are '
-                             f'{", ".join(others)}: give it one, {flag} {missing[0]}=FILE')
-    return dict(teachers={name: _teacher(file, checkpoint.get(name), class_map) for name, file in config.items()})
-
-
-def _teacher(config: str, checkpoint: str | None, class_map: Any) -> dict[str, Any]:
-    if is_model_file(config):
-        if checkpoint:
-            raise ValueError(f'--teacher {config} has its weights in it, and --teacher-checkpoint {checkpoint} is '
-                             'given as well; leave it out')
-        files = dict(type='kddet.ExternalTeacher', model=_absolute(config))
-    else:
-        files = dict(config=_absolute(config), checkpoint=_absolute(checkpoint))
-    return dict(files, **(dict(class_map=class_map) if class_map else {}))
-
-
-def _all_external(teacher: Any) -> bool:
-    return all(map(is_model_file, teacher.values() if isinstance(teacher, Mapping) else [teacher]))
-
-
-def _check_known(name: str, names: Iterable[str], what: str) -> None:
-    names = list(names)
-    if name not in names:
-        found = difflib.get_close_matches(name, names, n=1)
-        raise ValueError(f'unknown {what} {name!r}' + (f', did you mean {found[0]!r}?' if found else ';')
-                         + f' there are {", ".join(names)}')
-
-
-def _absolute(path: str | None) -> str | None:
-    local = path and '://' not in path and '::' not in path
-    return os.path.abspath(os.path.expanduser(path)) if path and local else path
 
 
 def _listed(imports: Any) -> list[str]:

@@ -46,5 +46,5 @@ def check_compiled_taps(taps: Iterable[str]) -> None:
     """
     inside = [tap for tap in taps if module_of(tap).startswith(tuple(f'{part}.' for part in PARTS))]
     if inside:
-        raise ValueError(f"teacher=dict(compile=True): taps {', '.join(inside)} lie inside what is compiled; tap "
+        raise ValueError(f"compile=True of the teacher: taps {', '.join(inside)} lie inside what is compiled; tap "
                          f"{' or '.join(PARTS)}, their inputs ('neck{INPUT}'), or heads, or leave compile out")

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor
 
-from kddet.checkpoint import file_hash, load_checkpoint, load_weights, local_copy, student_weights
+from kddet.checkpoint import BELONGS, file_hash, load_checkpoint, load_weights, local_copy, student_weights
 from kddet.project.config import ConfigLike, build_detector, load_config, student_config, with_preprocessor
 from kddet.recording.recorder import Recorder, Records
 from kddet.recording.rois import forward_rois, roi_taps, scale_rois
@@ -18,6 +18,7 @@ from kddet.registry import MODELS
 
 from .base import BaseTeacher
 from .compiled import CompiledFeatures, check_compiled_taps
+from .settings import how_to_set
 
 DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16)
 
@@ -69,7 +70,8 @@ class FrozenTeacher(BaseTeacher):
         else:
             file = local_copy(checkpoint)
             weights = student_weights(load_checkpoint(file, trust=trust_checkpoint))
-            self.coverage = load_weights(self.detector, weights, name=f'teacher {checkpoint}', strict=strict)
+            self.coverage = load_weights(self.detector, weights, name=f'teacher {checkpoint}', strict=strict,
+                                         remedy=f'{BELONGS}, or accept it: {how_to_set(strict="False")}')
             self.checkpoint_hash = file_hash(file) if '://' not in file else None
             self.trained = True
             print_log(f'{self.coverage}; sha256 {self.checkpoint_hash}', 'current')

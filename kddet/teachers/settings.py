@@ -48,6 +48,29 @@ def called(teacher: str) -> str:
     return f'teacher {teacher!r}' if teacher else 'teacher'
 
 
+def how_to_set(teacher: str = ONE, **options: str) -> str:
+    """How to give a teacher options, from either way of starting.
+
+    Args:
+        teacher: its name.
+        options: as they are written in a config.
+
+    Example:
+        >>> how_to_set(dtype="'bfloat16'")
+        "--teacher-options dtype=bfloat16, in a config teacher=dict(dtype='bfloat16')"
+        >>> how_to_set('large', input_size='(64, 96)')
+        '--teacher-options large.input_size="(64,96)", in a config large=dict(input_size=(64, 96))'
+    """
+    flags = ' '.join(f'{teacher and f"{teacher}."}{key}={_of_shell(text)}' for key, text in options.items())
+    written = ', '.join(f'{key}={text}' for key, text in options.items())
+    return f'--teacher-options {flags}, in a config {teacher or "teacher"}=dict({written})'
+
+
+def _of_shell(text: str) -> str:
+    text = text.replace("'", '').replace(', ', ',')
+    return f'"{text}"' if set('([') & set(text) else text
+
+
 def check_teachers(teacher: Any, teachers: Any) -> dict[str, Any]:
     """:func:`named_teachers`, of settings that are dicts with names.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import MODELS
 
 from kddet.checkpoint import load_checkpoint
@@ -97,6 +98,25 @@ def test_one_argument_distils_a_plain_config(plain_config, teacher_files, run, t
     plain.load_state_dict(saved)
     error = run('train.py', 'mine/student.py', '--teacher', teacher_files[0], code=2)
     assert '--teacher is given without --method' in error
+
+
+def test_one_argument_takes_the_options_of_the_teacher(plain_config, teacher_files, run, tmp_path):
+    """They are in the config that is written, which trains the same."""
+    plain_config.dump(tmp_path / 'student.py')
+    arguments = ('train.py', 'student.py', '--method', 'hint', '--teacher', teacher_files[0], '--teacher-checkpoint',
+                 teacher_files[1])
+    options = ('--teacher-options', 'input_scale=2.0', 'dtype=bfloat16', 'cache.dir=kept')
+    run(*arguments, '--work-dir', 'plain')
+    run(*arguments, *options)
+    run(*arguments, *options, '--dump-config', 'distil.py')
+    teacher = Config.fromfile(tmp_path / 'distil.py').model.teacher
+    assert (teacher.input_scale, teacher.dtype, teacher.cache.dir) == (2.0, 'bfloat16', 'kept')
+    assert list((tmp_path / 'kept').iterdir())
+    run('train.py', 'distil.py', '--work-dir', 'again')
+    plain, saved, again = (load_checkpoint(tmp_path / folder / 'epoch_2.pth')['state_dict']
+                           for folder in ('plain', 'work_dirs/hint_student', 'again'))
+    assert all(torch.equal(value, again[key]) for key, value in saved.items())
+    assert not all(torch.equal(value, plain[key]) for key, value in saved.items())
 
 
 def test_a_run_that_diverges_stops_with_the_term_and_the_images(trained, run):
@@ -310,10 +330,13 @@ def test_a_teacher_of_eighty_classes_teaches_those_that_both_have(run, plain_con
     plain_config.dump(tmp_path / 'student.py')
     arguments = ('train.py', 'student.py', '--method', 'adl', '--teacher', 'teacher.py', '--teacher-checkpoint',
                  'teacher.pth')
-    assert "class_map='auto'" in run(*arguments, code=2)
+    assert '--class-map auto, in a config' in run(*arguments, code=2)
     out = run(*arguments, '--class-map', 'auto')
     assert 'classes: 3 of 10 are compared with the teacher; without a partner: zero, one, four' in out
     assert (tmp_path / 'work_dirs/adl_student/epoch_2.pth').is_file()
+    table = ('--class-map', 'nine=c0', 'two=two', '--dump-config', 'distil.py')
+    assert 'classes: 2 of 10 are compared with the teacher' in run(*arguments, *table)
+    assert Config.fromfile(tmp_path / 'distil.py').model.teacher.class_map == [[9, 0], [2, 78]]
 
 
 def test_encodings_are_drawn(run, tmp_path):

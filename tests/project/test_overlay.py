@@ -123,6 +123,11 @@ def test_names_are_of_methods(name):
     (dict(methods=['fgfi'], options={'fgfi.los_weight': 1}, **TEACHER),
      "unknown option of fgfi 'los_weight', did you mean 'loss_weight'"),
     (dict(methods=['fgfi'], options={'adl.beta': 1}, **TEACHER), "unknown method 'adl'; there are fgfi"),
+    (dict(methods=['fgfi'], options={'fgfi': 3}, **TEACHER),
+     '^--method-options fgfi=3 does not say .*: give METHOD.NAME=VALUE, such as fgfi.loss_weight=0.5$'),
+    (dict(methods=['fgfi'], options={'loss_weight': 3}, **TEACHER), '--method-options loss_weight=3 does not say of'),
+    (dict(methods=['labelenc'], teacher_options={'dtype': 'bfloat16'}),
+     '^--teacher-options dtype=bfloat16 is given without a teacher; give --teacher'),
     (dict(methods=['fgfi', 'labelenc'], teacher='t.py'), 'method fgfi reads a teacher, whose checkpoint is not given'),
     (dict(methods=['adl']), 'reads a teacher, whose config and checkpoint are not given'),
 ])

@@ -50,7 +50,8 @@ class ExternalDetector(nn.Module):
         self.heads = {parse_tap(word).module for word in given if parse_tap(word).item is not None}
         for module in sorted({parse_tap(word).module for word in given}):  # the backbone first: it sees the size
             if hasattr(self, module) or not module.isidentifier():
-                raise ValueError(f'an output of {name} cannot be called {module!r}; choose another with outputs=[...]')
+                raise ValueError(f'an output of {name} cannot be called {module!r}; choose another with outputs=[...] '
+                                 '(--teacher-options)')
             head = module in self.heads
             self.add_module(module, ExternalHead(given, module, name, input_size is not None) if head else Output())
 
@@ -113,7 +114,8 @@ class ExternalHead(Output):
         """
         if 0 not in self.channels:
             raise ValueError(f'{tap}: the teacher {self.owner} gives no class scores, only '
-                             f'{", ".join(self.words.values())}; name them with outputs=[...], or compare features')
+                             f'{", ".join(self.words.values())}; name them with outputs=[...] (--teacher-options), or '
+                             'compare features')
         if self.channels[0] % anchors:
             raise ValueError(f'{tap}: the class scores of the teacher {self.owner} have {self.channels[0]} channels, '
                              f"which are not those of {anchors} anchors a cell, as the student's head has: compare "
@@ -128,7 +130,7 @@ class ExternalHead(Output):
         """
         if 1 not in self.words:
             raise ValueError(f'{tap}: the teacher {self.owner} gives no boxes, only {", ".join(self.words.values())}; '
-                             'name them with outputs=[...], or choose a method that reads none')
+                             'name them with outputs=[...] (--teacher-options), or choose a method that reads none')
         if self.resized:
             raise ValueError(f'{tap}: boxes of the teacher {self.owner} cannot be read where the batch is resized for '
                              'it; leave input_size out and give the student its size, or a method that reads none')

@@ -13,6 +13,7 @@ from kddet.checkpoint import first_line
 from kddet.registry import MODELS
 from kddet.student_wrapper import Unregistered
 
+from ..settings import how_to_set
 from .onnx_model import OnnxModel
 
 TORCHSCRIPT = '.pt', '.ts', '.torchscript'
@@ -82,7 +83,7 @@ def _torchscript(file: str) -> Any:
 def _exported(file: str, trust: bool) -> Any:
     if not trust:
         raise ValueError(f'{file!r} is refused: torch.export.load unpickles it, which can run any code in it; where '
-                         'you know its origin, teacher=dict(trust_checkpoint=True), or take TorchScript or ONNX')
+                         f'you know its origin, {how_to_set(trust_checkpoint="True")}; or take TorchScript or ONNX')
     try:
         return torch.export.load(file).module()
     except Exception as error:  # what is no such file fails in any way at all

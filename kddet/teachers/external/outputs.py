@@ -61,7 +61,7 @@ def tap_name(name: str, who: str) -> str:
         return name
     if tap.module.partition('.')[0] in (ROI_HEAD, *DENSE_HEADS) or '.' in name or not name or name.endswith(':input'):
         raise ValueError(f'{who} gives {name!r}, which has no meaning here: an output is one of {", ".join(WORDS)}, or '
-                         'a word of your own without dots; say which with outputs=[...]')
+                         'a word of your own without dots; say which with outputs=[...] (--teacher-options)')
     return name
 
 

@@ -18,6 +18,7 @@ from kddet.registry import MODELS
 
 from ..base import BaseTeacher, NoDetections
 from ..pixels import pixel_statistics
+from ..settings import how_to_set
 from .decoding import TAP, Decoder
 from .detector import ExternalDetector
 from .files import load_model
@@ -118,8 +119,8 @@ class ExternalTeacher(BaseTeacher):
             word = tap if found.item is not None else found.module
             if word not in given or tap.endswith(INPUT):
                 raise ValueError(f'{tap!r} cannot be read of the teacher {self.detector.name}, which gives '
-                                 f'{self.detector.tapped()}; give its outputs such names, outputs=[...], or read what '
-                                 f'it has: tap, teacher_tap')
+                                 f'{self.detector.tapped()}; give its outputs such names, '
+                                 f'{how_to_set(outputs="[...]")}; or read what it has: tap, teacher_tap')
 
     def record(self, inputs: Tensor, samples: list | None, taps: Iterable[str]) -> Records:
         """As :meth:`FrozenTeacher.record`, but for the depth: an exported model runs whole.
@@ -130,8 +131,9 @@ class ExternalTeacher(BaseTeacher):
         fixed = None if self.resizes else self.detector.fixed_size
         if fixed and (size := tuple(self.matched(inputs, None)[0].shape[2:])) != fixed:
             raise ValueError(f'the teacher {self.detector.name} takes images of {fixed[0]} x {fixed[1]} alone, and a '
-                             f'batch of {size[0]} x {size[1]} (height x width) came: teacher=dict(input_size={fixed}) '
-                             'resizes it, or give the student that size, or export the model for any')
+                             f'batch of {size[0]} x {size[1]} (height x width) came: '
+                             f'{how_to_set(input_size=str(fixed))} resizes it; or give the student that size, or '
+                             'export the model for any')
         return super().record(inputs, samples, taps)
 
     def replay(self, records: Records, rois: Sequence[Tensor]) -> None:
