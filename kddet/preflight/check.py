@@ -14,11 +14,12 @@ from kddet.teachers.settings import ONE, named_teachers
 
 from .accuracy import accuracy_line
 from .cache import cache_lines
+from .classes import classes_line
 from .labels import label_lines
 from .methods import heads_line, method_line
 from .report import NOTE, OK, Line, Report, write_report
 from .schedule import batch_line
-from .teacher import classes_line, input_lines, weights_line
+from .teacher import input_lines, weights_line
 
 
 def preflight(runner: Any, *, images: int = 50, min_teacher_map: float = 0.01, cache: str | None = CACHE) -> Report:
@@ -62,8 +63,8 @@ def _teacher(cfg: Any, model: Distiller, name: str, images: int, least: float, c
     compared = any(method.compares_classes for own, method in model.methods.items()
                    if model.teacher_of(own) is teacher)
     return [weights_line(teacher), accuracy_line(cfg, model, images, least, cache, name),
-            classes_line(cfg, settings, compared), *input_lines(cfg, settings, model.data_preprocessor, teacher),
-            heads_line(model, name)]
+            classes_line(cfg, settings, compared, name),
+            *input_lines(cfg, settings, model.data_preprocessor, teacher, name), heads_line(model, name)]
 
 
 def _title(model: Any) -> str:

@@ -37,8 +37,7 @@ class Line:
         """The same of one among several teachers, its name in front of what was found."""
         if not teacher:
             return self
-        return replace(self, text=f'{teacher}: {self.text}',
-                       remedy=self.remedy.replace('teacher=dict(', f'{teacher}=dict('))
+        return replace(self, text=f'{teacher}: {self.text}')
 
     def __str__(self) -> str:
         head = f'  {self.verdict:4}  {self.topic:14} '

@@ -17,10 +17,9 @@ def test_every_line_shows_its_verdict_its_details_and_its_remedy():
 
 
 def test_lines_of_several_teachers_have_its_name_in_front():
-    line = Line('size', NOTE, 'it was tested at 1', "teacher=dict(input_scale=2.0) feeds it", ['detail'])
+    line = Line('size', NOTE, 'it was tested at 1', 'scale it', ['detail'])
     assert line.of('') == line
-    assert line.of('x101') == Line('size', NOTE, 'x101: it was tested at 1', 'x101=dict(input_scale=2.0) feeds it',
-                                   ['detail'])
+    assert line.of('x101') == Line('size', NOTE, 'x101: it was tested at 1', 'scale it', ['detail'])
 
 
 def test_long_texts_are_wrapped_below_themselves():

@@ -1,11 +1,11 @@
-"""Weights, classes and input of the teacher."""
+"""Weights and input of the teacher."""
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from kddet import FrozenTeacher
-from kddet.preflight.teacher import classes_line, input_lines, weights_line
+from kddet.preflight.teacher import input_lines, weights_line
 
 PREPROCESSOR = dict(type='mmdet.DetDataPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
                     bgr_to_rgb=True, pad_size_divisor=32)
@@ -36,31 +36,7 @@ def test_coverage_and_hash(weights, tmp_path):
     del weights['neck.fpn_convs.0.conv.weight']
     torch.save(dict(state_dict=weights), tmp_path / 'part.pth')
     line = weights_line(teacher(str(tmp_path / 'part.pth')))
-    assert line.verdict == 'note' and '1 missing' in line.text and 'strict=True' in line.remedy
-
-
-def classes(student, teacher, class_map=None, compared=True):
-    def data(names):
-        return dict(train_dataloader=dict(dataset=dict(type='CocoDataset', metainfo=dict(classes=names))),
-                    model=dict(type='RetinaNet')) if names else dict(model=dict(type='RetinaNet'))
-    cfg = Config(dict(data(student), model=dict(type='kddet.Distiller', student={}, teacher=dict(
-        config=data(teacher), class_map=class_map))))
-    return classes_line(cfg, cfg.model.teacher, compared)
-
-
-def test_classes_beside_each_other():
-    line = classes(('a', 'b'), ('a', 'b'))
-    assert line.verdict == 'ok' and line.text == 'the same 2: a, b'
-    line = classes(('a', 'b'), ('b', 'c', 'd'), [(1, 0)])
-    assert line.verdict == 'note' and line.text == "1 of the student's 2 meet one of the teacher's 3: b"
-    assert line.details == ['without a partner in the teacher: a']
-    line = classes(('a', 'b'), ('x', 'b'), [(0, 0), (1, 1)])
-    assert line.verdict == 'ok' and line.text.endswith(': a = x, b')
-    line = classes(('a', 'b'), ('c',), compared=False)
-    assert line.verdict == 'ok' and line.details == ['student 2: a, b', 'teacher 1: c']
-    line = classes(('a',), None)
-    assert line.verdict == 'note' and 'those of the teacher are not known' in line.text
-    assert 'and 68 more' in classes([f'c{i}' for i in range(80)], [f'c{i}' for i in range(80)]).text
+    assert line.verdict == 'note' and '1 missing' in line.text and 'without strict=False' in line.remedy
 
 
 def lines_of(frozen, size=None, scale=1.0, **changes):
@@ -83,8 +59,51 @@ def test_input():
     (line,) = lines_of(frozen, mean=[0, 0, 0], std=[1, 1, 1], bgr_to_rgb=False)
     assert line.details[1] == 'teacher: mean 0 0 0, std 1 1 1, channels as they are loaded'
     _, line = lines_of(frozen, pad_size_divisor=128)
-    assert line.verdict == 'ok' and line.text == 'to multiples of 32, for the teacher further to multiples of 128'
+    assert line.verdict == 'ok' and line.text == ('to multiples of 32, for the teacher further to multiples of 128 '
+                                                  '(pad_size_divisor)')
     _, line = lines_of(frozen, size=(320, 320))
     assert line.verdict == 'note' and 'pictures of 160 x 160 for both, the teacher was tested at 320 x 320' in line.text
     _, line = lines_of(frozen, size=(320, 320), scale=2.0)
     assert line.verdict == 'ok' and '2 times its size' in line.text
+
+
+@pytest.mark.parametrize(('changes', 'named'), [
+    (dict(mean=[0, 0, 0]), 'mean'), (dict(std=[1, 1, 1]), 'std'), (dict(bgr_to_rgb=False), 'mean, std, bgr_to_rgb'),
+    (dict(bgr_to_rgb=False, mean=[103.53, 116.28, 123.675], std=[57.375, 57.12, 58.395]), 'bgr_to_rgb'),
+    (dict(mean=[0, 0, 0], std=[1, 1, 1]), 'mean, std')])
+def test_what_differs_of_the_pixels_is_named(changes, named):
+    """A mean belongs to a channel: in the other order of channels it is the same if its numbers are reversed."""
+    (line,) = lines_of(teacher(), **changes)
+    assert line.text == f"the student's batch is normalised again for the teacher: other {named}"
+
+
+def test_padding_that_differs_is_named_whoever_has_the_larger():
+    _, line = lines_of(teacher(), pad_size_divisor=1)
+    assert line.text == 'to multiples of 32, which are those of 1, as the teacher was padded (pad_size_divisor)'
+
+
+@pytest.mark.parametrize(('augment', 'said'), [
+    (dict(type='BatchSyncRandomResize', random_size_range=(480, 800), interval=10),
+     'resized in the student, in training, to sizes from 480 to 800 (BatchSyncRandomResize)'),
+    (dict(type='mmdet.BatchFixedSizePad', size=(640, 512)),
+     'brought to 640 x 512 in the student, in training (BatchFixedSizePad)')])
+@pytest.mark.parametrize('place', ['student', 'beside it'])
+def test_a_batch_that_is_resized_in_the_student(augment, said, place):
+    own, frozen = MODELS.build(PREPROCESSOR), teacher()
+    frozen.match_input(own)
+    preprocessor = dict(batch_augments=[dict(type='Mosaic'), augment])
+    cfg = Config(dict(model=dict(student=dict(data_preprocessor=preprocessor))) if place == 'student' else
+                 dict(model=dict(student=dict(type='YOLOX')), data_preprocessor=preprocessor))
+    (line,) = input_lines(cfg, {}, own, frozen)
+    assert line.details == [f'{said}; the teacher gets the same tensor']
+
+
+def test_remedies_name_the_flag_and_the_setting_of_this_teacher():
+    frozen = teacher()
+    assert "--teacher-options input_scale=2.0, in a config teacher=dict(input_scale=2.0)" in lines_of(
+        frozen, size=(320, 320))[1].remedy
+    cfg = Config(dict(val_dataloader=dict(dataset=dict(type='CocoDataset', pipeline=[dict(scale=(9, 9))]))))
+    other = dict(config=dict(dict(val_dataloader=dict(dataset=dict(type='CocoDataset', pipeline=[dict(scale=(8, 8))]))),
+                             model=dict(type='RetinaNet')))
+    assert '--teacher-options large.input_scale=2.0, in a config large=dict(' in input_lines(
+        cfg, other, MODELS.build(PREPROCESSOR), frozen, 'large')[1].remedy

@@ -11,7 +11,8 @@ from torch import nn
 from kddet import Distiller, ExternalTeacher, FrozenTeacher
 from kddet.cache import Replay
 from kddet.cache.keys import teacher_key
-from kddet.preflight.teacher import classes_line, input_lines, weights_line
+from kddet.preflight.classes import classes_line
+from kddet.preflight.teacher import input_lines, weights_line
 from kddet.project.overlay import overlay
 from kddet.testing import tiny_detector, toy_samples, training_step
 
