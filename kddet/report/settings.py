@@ -2,17 +2,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from kddet.project.classes import config_classes, meeting, teacher_classes
 from kddet.project.config import data_sources
 from kddet.registry import MODELS
 
 from .progress import planned, unfinished
 from .run_folder import RunFolder
+
+MOST = 6  # pairs of a class_map
 
 
 def settings(run: RunFolder) -> dict[str, str]:
@@ -23,7 +27,7 @@ def settings(run: RunFolder) -> dict[str, str]:
         'student': detector(run.student.model),
         'teacher': _of_each(run.teachers, _teacher) or 'none',
         'teacher\'s options': _of_each(run.teachers, lambda teacher: _options(
-            teacher, ('config', 'checkpoint', 'type', 'model'))),
+            _with_names(teacher, cfg), ('config', 'checkpoint', 'type', 'model'))),
         'methods': '\n'.join(_method(name, method) for name, method in methods.items()) or 'none, trained plainly',
         'schedule': _schedule(run),
         'optimizer': _optimizer(cfg),
@@ -72,6 +76,19 @@ def _teacher(teacher: Mapping[str, Any]) -> str:
     if model := teacher.get('model'):  # from outside MMDet
         return Path(model).name if isinstance(model, str) else _kind(model)
     return f'{_file(teacher.get("config"))}; {_file(teacher.get("checkpoint"))}'
+
+
+def _with_names(teacher: Mapping[str, Any], cfg: Config) -> dict[str, Any]:
+    """Settings of a teacher with the pairs of its ``class_map`` by name, where both lists are still to be had."""
+    pairs = teacher.get('class_map')
+    if not isinstance(pairs, (list, tuple)):
+        return dict(teacher)
+    shown = [f'{own} to {other}' for own, other in pairs]
+    with suppress(Exception):  # of files that have gone, changed, or import what is not here
+        own, other = config_classes(cfg), teacher_classes(teacher)
+        shown = meeting(own, other, pairs) if own and other else shown
+    more = [f'{len(shown) - MOST} more'] if len(shown) > MOST else []
+    return dict(teacher, class_map=f'({", ".join([*shown[:MOST], *more])})')
 
 
 def _options(config: Mapping[str, Any], without: tuple[str, ...]) -> str:

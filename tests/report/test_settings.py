@@ -33,6 +33,19 @@ def test_weights_and_options_that_are_given(work_dirs):
     assert found['schedule'].startswith('4 of 90000 iterations, interrupted')
 
 
+def test_a_class_map_is_shown_by_name_where_the_names_are_known(work_dirs):
+    run = RunFolder(work_dirs[1])
+    run.cfg = copy.deepcopy(run.cfg)
+    run.cfg.model.teacher.class_map = [[0, 0], [6, 9], [9, 6]]
+    assert settings(run)["teacher's options"] == 'class_map=(zero, six=nine, nine=six)'
+    run.cfg.model.teacher.class_map = [[index, index] for index in range(10)]
+    assert settings(run)["teacher's options"] == 'class_map=(zero, one, two, three, four, five, 4 more)'
+    run.cfg.model.teacher.class_map = [[0, 90]]
+    assert settings(run)["teacher's options"] == 'class_map=(0 to 90)'
+    run.cfg.model.teacher.update(class_map=[[6, 9]], checkpoint='/gone.pth')
+    assert settings(run)["teacher's options"] == 'class_map=(6 to 9)'
+
+
 def test_of_several_teachers(work_dirs):
     run = RunFolder(work_dirs[1])
     run.cfg = copy.deepcopy(run.cfg)
