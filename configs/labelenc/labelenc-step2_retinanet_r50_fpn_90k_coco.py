@@ -13,6 +13,7 @@ custom_hooks = [dict(type='kddet.LossWeightHook', method='labelenc', stop=80000,
 max_iters = 90000
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000)
 train_dataloader = dict(sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True))
+optim_wrapper = dict(paramwise_cfg=dict(bias_lr_mult=2., bias_decay_mult=0.))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
     dict(type='MultiStepLR', begin=0, end=max_iters, by_epoch=False, milestones=[60000, 80000], gamma=0.1)
