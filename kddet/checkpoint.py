@@ -196,14 +196,16 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str, 
     """
     wanted = model.state_dict()
     misshaped = [key for key, value in weights.items() if key in wanted and value.shape != wanted[key].shape]
-    usable = OrderedDict((key, value) for key, value in weights.items() if key not in misshaped)
+    # the model's own in place of what does not fit: left out, it would be missing, under another name than the file's
+    usable = OrderedDict((key, wanted[key] if key in misshaped else value) for key, value in weights.items())
     if hasattr(weights, '_metadata'):
         usable._metadata = weights._metadata  # type: ignore[attr-defined]
     found = model.load_state_dict(usable, strict=False)  # modules rename keys of old versions here
-    missing = [key for key in found.missing_keys if key not in misshaped and not key.endswith('num_batches_tracked')]
+    missing = [key for key in found.missing_keys if not key.endswith('num_batches_tracked')]
     unexpected = [key for key in found.unexpected_keys if not key.startswith('data_preprocessor.')]
     problems = {'missing': missing, 'unexpected': unexpected, 'of another shape': misshaped}
-    line = f'{name}: {len(wanted) - len(found.missing_keys)} of {len(wanted)} tensors loaded' + ''.join(
+    loaded = len(wanted) - len(found.missing_keys) - len(misshaped)
+    line = f'{name}: {loaded} of {len(wanted)} tensors loaded' + ''.join(
         f', {len(keys)} {kind}' for kind, keys in problems.items() if keys)
     if strict and any(keys for kind, keys in problems.items() if kind != 'unexpected' or not extra):
         listed = '; '.join(f'{kind}: {_some(keys)}' for kind, keys in problems.items() if keys)

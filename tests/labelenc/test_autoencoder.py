@@ -1,10 +1,12 @@
 import copy
+import re
 
 import pytest
 import torch
 from mmengine.registry import MODELS
 
 from kddet import LabelEncAutoencoder
+from kddet.checkpoint import load_weights
 from kddet.testing import tiny_detector, toy_samples
 
 FAMILIES = ('retinanet', 'fcos', 'atss', 'faster-rcnn')
@@ -94,6 +96,15 @@ def test_a_checkpoint_is_the_plain_detectors_and_loads_again():
     other = LabelEncAutoencoder(tiny_detector('retinanet'), dict(stem_channels=8))
     other.load_state_dict(saved)
     assert all(torch.equal(value, other.state_dict()[key]) for key, value in saved.items())
+
+
+def test_a_checkpoint_of_other_classes_is_refused_for_its_shapes_alone():
+    saved = LabelEncAutoencoder(tiny_detector('retinanet', num_classes=5), dict(stem_channels=8)).state_dict()
+    model = autoencoder()
+    with pytest.raises(ValueError, match=r'^x: \d+ of \d+ tensors loaded, 3 of another shape \(of another shape:') as e:
+        load_weights(model, saved, name='x', remedy='Take another')
+    loaded, wanted = map(int, re.findall(r'\d+', str(e.value))[:2])
+    assert loaded == wanted - 3 and 'missing' not in str(e.value) and str(e.value).endswith('. Take another')
 
 
 def test_a_copy_has_an_encoder_of_its_own():
