@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from mmengine.model import BaseModule, ModuleList
+from mmengine.model import BaseModule, ModuleList, Sequential
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,8 +46,8 @@ class LabelEncoder(BaseModule):
         self.stages = ModuleList()
         width = stem_channels
         for out, mid, count in zip(wide, narrow, num_blocks):
-            self.stages.append(nn.Sequential(_Bottleneck(width, mid, out, 2),
-                                             *(_Bottleneck(out, mid, out, 1) for _ in range(count - 1))))
+            self.stages.append(Sequential(_Bottleneck(width, mid, out, 2),
+                                          *(_Bottleneck(out, mid, out, 1) for _ in range(count - 1))))
             width = out
 
     @classmethod
@@ -59,15 +59,6 @@ class LabelEncoder(BaseModule):
         first = [weights[f'stages.{stage}.0.conv3.weight'].shape for stage in range(len(STRIDES))]
         return cls(num_classes, [shape[0] for shape in first][-outputs:], [shape[1] for shape in first],
                    [len(own) for own in blocks], stem_channels)
-
-    def init_weights(self) -> None:
-        super().init_weights()
-        for stage in self.stages:
-            for module in stage.modules():
-                if isinstance(module, nn.Conv2d):
-                    nn.init.kaiming_uniform_(module.weight, a=1)
-                    if module.bias is not None:
-                        nn.init.zeros_(module.bias)
 
     def forward(self, maps: Tensor | Sequence[LabelMap]) -> tuple[Tensor, ...]:
         """Label maps, dense ``(N, K, H, W)`` or the channels that are present, to a pyramid like the backbone's."""
@@ -87,10 +78,11 @@ class LabelEncoder(BaseModule):
                         padding=3)
 
 
-class _Bottleneck(nn.Module):
+class _Bottleneck(BaseModule):
 
     def __init__(self, width: int, mid: int, out: int, stride: int) -> None:
-        super().__init__()
+        super().__init__(dict(type='Kaiming', layer='Conv2d', a=1, mode='fan_in', nonlinearity='leaky_relu',
+                              distribution='uniform'))
         self.conv1 = nn.Conv2d(width, mid, 1)
         self.conv2 = nn.Conv2d(mid, mid, 3, stride=stride, padding=1)
         self.conv3 = nn.Conv2d(mid, out, 1)
