@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from kddet.registry import MODELS
 
-from .maps import LabelMap
+from .maps import LabelMap, check_classes
 
 STRIDES = (4, 8, 16, 32)
 
@@ -36,6 +36,9 @@ class LabelEncoder(BaseModule):
         super().__init__()
         if not 1 <= len(out_channels) <= len(STRIDES):
             raise ValueError(f'out_channels has {len(out_channels)} stages, a label encoder has 1 to {len(STRIDES)}')
+        if min(num_classes, stem_channels, *out_channels) < 1:
+            raise ValueError(f'num_classes {num_classes}, stem_channels {stem_channels} and out_channels '
+                             f'{list(out_channels)} must be greater than 0')
         self.num_classes, self.outputs = num_classes, len(out_channels)
         wide = [out_channels[0]] * (len(STRIDES) - len(out_channels)) + list(out_channels)
         narrow = list(mid_channels or [width // 4 for width in wide])
@@ -62,16 +65,30 @@ class LabelEncoder(BaseModule):
 
     def forward(self, maps: Tensor | Sequence[LabelMap]) -> tuple[Tensor, ...]:
         """Label maps, dense ``(N, K, H, W)`` or the channels that are present, to a pyramid like the backbone's."""
-        feature = self.stem(maps) if isinstance(maps, Tensor) else torch.cat([self.present_stem(own) for own in maps])
+        feature = self.stem(maps) if isinstance(maps, Tensor) else self.present_stem(maps)
         levels = []
         for stage in self.stages:
             feature = stage(feature)
             levels.append(feature)
         return tuple(levels[-self.outputs:])
 
-    def present_stem(self, own: LabelMap) -> Tensor:
-        """The stem of one picture: channels that are zero add nothing to a convolution."""
+    def present_stem(self, maps: Sequence[LabelMap]) -> Tensor:
+        """The stem of a batch, picture by picture: channels that are zero add nothing to a convolution.
+
+        Without gradients the pictures go into one tensor one by one, as all of them would take its memory again.
+        """
+        if torch.is_grad_enabled():
+            return torch.cat([self._picture_stem(own) for own in maps])
+        batch: Tensor | None = None
+        for index, own in enumerate(maps):
+            one = self._picture_stem(own)
+            batch = one.new_empty(len(maps), *one.shape[1:]) if batch is None else batch
+            batch[index] = one[0]
+        return torch.as_tensor(batch)
+
+    def _picture_stem(self, own: LabelMap) -> Tensor:
         classes, maps = own
+        check_classes(classes, self.num_classes)
         if not len(classes):  # one empty channel, for a gradient to every parameter
             classes, maps = classes.new_zeros(1), maps.new_zeros(1, *maps.shape[1:])
         return F.conv2d(maps[None].to(self.stem.weight.dtype), self.stem.weight[:, classes], self.stem.bias, stride=2,

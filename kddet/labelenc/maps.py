@@ -26,16 +26,20 @@ def label_map(boxes: Tensor, labels: Tensor, *, num_classes: int, size: tuple[in
 
     .. math:: v(x, y) = 1 - \max(|x - c_x| / w, |y - c_y| / h), \quad 0 \text{ where } v < 0.5
 
-    Where boxes of a class overlap, the larger value counts. Boxes without width or height are left out.
+    Where boxes of a class overlap, the larger value counts. Boxes without width or height, or with a
+    corner that is no finite number, are left out.
 
     Args:
         boxes: ``(G, 4)`` in pixels of the padded input.
-        labels: ``(G,)``.
+        labels: ``(G,)``, 0 to ``num_classes - 1``; of any integer type.
         size: (height, width) of the padded input.
         intensity: ``(G,)`` factors on the boxes, 0 to 1.
 
     Returns:
         ``(K, H, W)``.
+
+    Raises:
+        ValueError: a label is below 0 or too high.
 
     Example:
         >>> import torch
@@ -43,6 +47,7 @@ def label_map(boxes: Tensor, labels: Tensor, *, num_classes: int, size: tuple[in
         tensor([0.0000, 0.0000, 0.5000, 0.7500, 0.7500, 0.7500, 0.5000, 0.0000])
     """
     found = present_label_map(boxes, labels, size=size, intensity=intensity)
+    check_classes(found.classes, num_classes)
     dense = found.map.new_zeros(num_classes, *size)
     dense[found.classes] = found.map
     return dense
@@ -60,8 +65,8 @@ def present_label_map(boxes: Tensor, labels: Tensor, *, size: tuple[int, int],
                       intensity: Tensor | None = None) -> LabelMap:
     """The channels of :func:`label_map` that have a box: a few, where the data set has 80 classes."""
     boxes = get_box_tensor(boxes).float()
-    kept = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    boxes, labels = boxes[kept], labels[kept]
+    kept = (boxes[:, 2:] > boxes[:, :2]).all(1) & boxes.isfinite().all(1)
+    boxes, labels = boxes[kept], labels[kept].long()
     classes, channel = labels.unique(return_inverse=True)
     height, width = size
     found = boxes.new_zeros(len(classes), height, width)
@@ -76,6 +81,19 @@ def present_label_map(boxes: Tensor, labels: Tensor, *, size: tuple[int, int],
         index = channel[:, None, None].expand_as(value)
         found[:, top:top + step].scatter_reduce_(0, index, value, 'amax')
     return LabelMap(classes, found)
+
+
+def check_classes(classes: Tensor, num_classes: int) -> None:
+    """Refuse the classes of a label map, which are in rising order, where there are none of these numbers.
+
+    Raises:
+        ValueError: shows the lowest and the highest.
+    """
+    if len(classes):
+        lowest, highest = classes[[0, -1]].tolist()
+        if lowest < 0 or highest >= num_classes:
+            raise ValueError(f'the labels go from {lowest} to {highest}, and of {num_classes} classes they are 0 to '
+                             f'{num_classes - 1}: correct the annotations, or num_classes')
 
 
 def _ramp(low: Tensor, high: Tensor, side: int) -> Tensor:

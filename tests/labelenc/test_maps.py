@@ -37,6 +37,8 @@ def test_boxes_without_an_extent_are_left_out():
     assert at([(2, 2, 2, 6), (2, 5, 6, 5), (6, 6, 2, 2)]).sum() == 0
     both = at([(2, 2, 6, 6), (3, 3, 3, 5)])
     assert both.isfinite().all() and torch.equal(both, at([(2, 2, 6, 6)]))
+    for wrong in (float('inf'), float('nan')):
+        assert torch.equal(at([(2, 2, 6, 6), (0, 0, wrong, 4), (-wrong, 0, 3, 4)]), at([(2, 2, 6, 6)]))
     assert at([]).shape == (1, 8, 8) and at([]).sum() == 0
 
 
@@ -45,6 +47,19 @@ def test_intensity():
     found = at(boxes, size=(7, 7), intensity=factors)[0]
     assert found[2, 2] == 1 and found[6, 6] == pytest.approx(0.2) and found[4, 4] == pytest.approx(0.5)
     assert found[5, 4].item() == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.int16, torch.int32])
+def test_labels_of_any_integer_type(dtype):
+    boxes, labels = torch.tensor([[2., 2., 6., 6.], [0., 0., 4., 4.]]), torch.tensor([2, 0])
+    assert torch.equal(label_map(boxes, labels.to(dtype), num_classes=3, size=(8, 8)),
+                       label_map(boxes, labels, num_classes=3, size=(8, 8)))
+
+
+@pytest.mark.parametrize(('labels', 'said'), [([0, -1], 'from -1 to 0'), ([0, 2], 'from 0 to 2')])
+def test_labels_that_are_no_class_are_refused(labels, said):
+    with pytest.raises(ValueError, match=f'the labels go {said}, and of 2 classes they are 0 to 1'):
+        at([(2, 2, 6, 6), (0, 0, 4, 4)], labels, num_classes=2)
 
 
 def brute_force(boxes, labels, num_classes, size):
