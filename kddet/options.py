@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from inspect import Parameter, signature
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -52,6 +53,7 @@ def near(name: str, names: Iterable[str]) -> str:
 
 
 def _hints(kind: Callable) -> dict[str, Any]:
+    kind = kind.func if isinstance(kind, partial) else kind
     try:
         return get_type_hints(getattr(kind, '__init__') if isinstance(kind, type) else kind)  # noqa: B009
     except Exception:  # annotations of the user's own that cannot be read: nothing is known of their types

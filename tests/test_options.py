@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 
 from kddet.methods import FineGrainedImitation, HintLearning
@@ -28,6 +30,12 @@ def test_what_takes_anything_is_left_alone():
         ...
     assert wrong_option(own, dict(first=1, flag=object(), another=2), 'it') is None
     assert wrong_option(own, dict(flag=1), 'it') == 'it needs first, which the config does not give'
+
+
+def test_options_that_are_given_already_are_none_to_give():
+    kind = partial(HintLearning, 'neck')
+    assert 'it takes no \'tap\'; it takes teacher_tap' in wrong_option(kind, dict(tap='neck'), 'it')
+    assert 'must be a number' in wrong_option(kind, dict(loss_weight='heavy'), 'it')
 
 
 def test_near_names():

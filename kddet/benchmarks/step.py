@@ -15,7 +15,7 @@ from torch import Tensor
 from kddet.cache import Replay
 from kddet.distiller import Distiller
 from kddet.labelenc import LabelEncAutoencoder
-from kddet.labelenc.autoencoder import num_classes_of
+from kddet.labelenc.detector import num_classes_of
 from kddet.project.config import is_distillation, with_preprocessor
 from kddet.recording.recorder import Recorder, Records
 from kddet.recording.rois import extractor_taps, recorded_rois, roi_taps

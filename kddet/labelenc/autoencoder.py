@@ -5,23 +5,22 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from mmengine.dist import get_rank
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModule, ModuleDict
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
 from kddet.recording.probe import probe
-from kddet.recording.recorder import Recorder, Records
+from kddet.recording.recorder import Recorder
 from kddet.registry import MODELS
 from kddet.student_wrapper import StudentWrapper, random_state_kept
 from kddet.unlabelled import check_all_labelled
 
+from .detector import NECK, build_encoder, check_encodings, check_heads, check_neck
 from .distance import LabelAdapter, encoding_distance
-from .encoder import LabelEncoder
 from .maps import LabelMap, present_label_map
-
-HEADS = ('rpn_head', 'bbox_head', 'roi_head')
-NECK = 'neck'
 
 
 @MODELS.register_module()
@@ -42,7 +41,8 @@ class LabelEncAutoencoder(StudentWrapper):
         joint: train the detector too. Otherwise encoder and head learn to reconstruct and no more, the ablation of the
             paper, and backbone and neck stay what they are.
         distance_weight: of ``loss_distance``.
-        dim: share of objects, at random, whose label map is dimmed by a random factor; the authors' is 0.5.
+        dim: share of objects, at random, whose label map is dimmed by a random factor; the authors' is 0.5. What is
+            drawn follows from seed and iteration: a run that is resumed goes on as if it had not stopped.
         data_preprocessor: of the student, where its config has none.
 
     Raises:
@@ -52,23 +52,26 @@ class LabelEncAutoencoder(StudentWrapper):
     def __init__(self, student: dict, encoder: dict | None = None, joint: bool = True, distance_weight: float = 1.0,
                  dim: float = 0.5, data_preprocessor: dict | None = None) -> None:
         super().__init__(student, data_preprocessor)
-        if not (distance_weight >= 0 and 0 <= dim <= 1):
-            raise ValueError(f'distance_weight is {distance_weight} and dim {dim}; they must be 0 or more, and 0 to 1')
+        if not 0 <= distance_weight < float('inf'):
+            raise ValueError(f'distance_weight is {distance_weight}, it must be 0 or more')
+        if not 0 <= dim <= 1:
+            raise ValueError(f'dim is {dim}, it is a share of the objects, 0 to 1')
         check_neck(self.student)
         check_heads(self.student)
         self.joint, self.dim = joint, dim
         with random_state_kept():
             records = probe(self.student, ['backbone', NECK], 'student')
-            self.encoder = LabelEncoder(num_classes_of(self.student),
-                                        [level.shape[1] for level in records.pyramid('backbone')], **(encoder or {}))
+            self.encoder = build_encoder(self.student, records, encoder or {})
             self.encoder_neck = copy.deepcopy(self.student.neck)
             check_encodings(self.encoder, self.encoder_neck, records)
             width = records.pyramid(NECK)[0].shape[1]
             self.methods = ModuleDict(dict(distance=_Distance(width, distance_weight if joint else 0)))
         self.check_names()
         if not joint:
-            for part in (self.student.backbone, self.student.neck, self.methods):
-                part.requires_grad_(False)
+            self.student.backbone.requires_grad_(False)
+            self.student.neck.requires_grad_(False)
+        if not self.methods['distance'].loss_weight:  # never on: weight decay would erode the adapter
+            self.methods.requires_grad_(False)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: list) -> dict:
         """The student's own losses, those of the reconstruction, and ``loss_distance``.
@@ -92,12 +95,12 @@ class LabelEncAutoencoder(StudentWrapper):
 
     def label_maps(self, samples: list, size: tuple[int, int]) -> list[LabelMap]:
         """Label maps of a batch; in training some are dimmed."""
-        maps = []
+        maps, random = [], dimming_numbers() if self.training and self.dim else None
         for sample in samples:
             instances = sample.gt_instances
             intensity = None
-            if self.training and self.dim:
-                draw = torch.rand(len(instances), device=instances.labels.device)
+            if random is not None:
+                draw = torch.rand(len(instances), generator=random).to(instances.labels.device)
                 intensity = (draw / self.dim).clamp(max=1)
             maps.append(present_label_map(instances.bboxes, instances.labels, size=size, intensity=intensity))
         return maps
@@ -128,55 +131,13 @@ class _Distance(BaseModule):
         return self.weight * encoding_distance([self.adapter(level) for level in features], encodings)
 
 
-def check_neck(detector: Any) -> None:
-    """Refuse a detector without a neck.
+def dimming_numbers() -> torch.Generator:
+    """Random numbers of the iteration, rank and seed of the run alone, so that a run that is resumed draws the same.
 
-    Raises:
-        ValueError: says so.
+    Outside of a Runner, where no iterations are counted, they follow from torch's own.
     """
-    if not getattr(detector, 'with_neck', False):
-        raise ValueError(f'{type(detector).__name__} has no neck; LabelEnc encodes labels to what a neck gives')
-
-
-def check_heads(detector: Any) -> None:
-    """Refuse heads that cannot read encodings in place of features.
-
-    Raises:
-        ValueError: says why.
-    """
-    heads = [head for head in HEADS if getattr(detector, head, None) is not None]
-    if not heads:
-        raise ValueError(f'{type(detector).__name__} has none of the heads {", ".join(HEADS)} that LabelEnc shares')
-    for head in heads:
-        for name, module in getattr(detector, head).named_modules():
-            if isinstance(module, _BatchNorm):
-                raise ValueError(
-                    f'{head}.{name} is a {type(module).__name__}: one head over features and encodings would mix their '
-                    "statistics; give the head norm_cfg=dict(type='GN', num_groups=32), or none")
-
-
-@torch.no_grad()
-def check_encodings(encoder: LabelEncoder, neck: nn.Module, records: Records) -> None:
-    """Refuse a detector whose features of the probe image the encodings do not match level by level.
-
-    Raises:
-        ValueError: shows both.
-    """
-    training = neck.training
-    neck.eval()
-    encodings = neck(encoder(torch.zeros(1, encoder.num_classes, *records.image_size)))
-    neck.train(training)
-    features, encoded = ([tuple(level.shape[1:]) for level in levels] for levels in (records.pyramid(NECK), encodings))
-    if features != encoded or len({shape[0] for shape in features}) > 1:
-        raise ValueError(f'the neck gives {features} (C, H, W) for an image of {records.image_size[0]} pixels, and '
-                         f'{encoded} for its labels; LabelEnc needs a backbone whose outputs have strides 4, 8, 16 and '
-                         '32, or the last of these, and a neck of one width')
-
-
-def num_classes_of(detector: Any) -> int:
-    """Foreground classes of the head that classifies."""
-    head = getattr(detector, 'roi_head', None)
-    if head is None:
-        return detector.bbox_head.num_classes
-    first: Any = head.bbox_head[0] if isinstance(head.bbox_head, nn.ModuleList) else head.bbox_head
-    return first.num_classes
+    iteration = MessageHub.get_current_instance().get_info('iter')
+    if iteration is None:
+        return torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+    seeds = np.random.SeedSequence((torch.initial_seed(), iteration, get_rank()))
+    return torch.Generator().manual_seed(int(seeds.generate_state(1)[0]))

@@ -18,7 +18,7 @@ from kddet.checkpoint import (
     state_dict_of,
     student_weights,
 )
-from kddet.labelenc.autoencoder import HEADS, NECK, check_encodings, check_neck
+from kddet.labelenc.detector import HEADS, NECK, check_encodings, check_neck
 from kddet.labelenc.distance import LabelAdapter, encoding_distance
 from kddet.labelenc.encoder import LabelEncoder
 from kddet.labelenc.maps import present_label_map

@@ -110,7 +110,7 @@ def test_resuming_equals_an_uninterrupted_run(distilled_config, tmp_path, ema):
 @pytest.fixture
 def step1_config(plain_config):
     cfg = copy.deepcopy(plain_config)
-    cfg.model = ConfigDict(type='kddet.LabelEncAutoencoder', student=cfg.model, encoder=dict(stem_channels=8), dim=0)
+    cfg.model = ConfigDict(type='kddet.LabelEncAutoencoder', student=cfg.model, encoder=dict(stem_channels=8))
     cfg.custom_hooks = [dict(type='kddet.LossWeightHook', method='distance', start=1, by_epoch=True)]
     return cfg
 

@@ -3,7 +3,10 @@ import re
 
 import pytest
 import torch
+from mmdet.models import FPN, ResNet, RetinaNet
+from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
+from torch import nn
 
 from kddet import LabelEncAutoencoder
 from kddet.checkpoint import load_weights
@@ -126,6 +129,23 @@ def test_dimming():
     assert (peaks <= full).all() and 0.3 < (peaks == full).float().mean() < 0.7 and peaks.min() < 0.3
 
 
+def test_dimming_follows_from_seed_and_iteration_in_a_run():
+    """So that a run that is resumed goes on as if it had not stopped; torch's own numbers stay the plain detector's."""
+    model = autoencoder(dim=1)
+    samples = model.data_preprocessor(toy_samples(), True)['data_samples']
+
+    def drawn(seed, iteration):
+        torch.manual_seed(seed)
+        MessageHub.get_current_instance().update_info('iter', iteration)
+        before = torch.get_rng_state()
+        maps = model.label_maps(samples, (128, 128))
+        assert torch.equal(torch.get_rng_state(), before)
+        return torch.cat([own.map.amax((1, 2)) for own in maps])
+    first = drawn(3, 7)
+    assert torch.equal(drawn(3, 7), first)
+    assert not torch.equal(drawn(4, 6), drawn(3, 7)) and len({tuple(drawn(3, step).tolist()) for step in range(9)}) == 9
+
+
 def test_images_without_boxes():
     found = losses(autoencoder(), boxes=((), ()))
     total(value for key, value in found.items() if 'loss' in key).backward()
@@ -149,8 +169,7 @@ def test_without_distance():
     model = autoencoder(distance_weight=0.0)
     found = losses(model)
     assert found['loss_distance'] == 0 and found['reconstruction_loss_cls']
-    found['loss_distance'].backward()
-    assert all((value.grad == 0).all() for value in groups(model)['adapter'].values())
+    assert not any(value.requires_grad for value in groups(model)['adapter'].values())  # nor decays
 
 
 def with_batch_norm(family):
@@ -185,6 +204,49 @@ def fewer_outputs():
     return model
 
 
+class MaskedRetinaNet(RetinaNet):
+    """With a head of masks beside the others, as CondInst has one."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.mask_head = nn.Sequential(nn.BatchNorm2d(8))
+
+
+class WithPicture(ResNet):
+    """Gives the picture too, as the backbone of DetectoRS."""
+
+    def forward(self, x):
+        return (x, *super().forward(x))
+
+
+class WithoutPicture(FPN):
+
+    def forward(self, inputs):
+        return super().forward(inputs[1:])
+
+
+def with_batch_norm_in_a_mask_head():
+    return dict(tiny_detector('retinanet'), type=MaskedRetinaNet)
+
+
+def with_the_picture_among_its_features():
+    model = tiny_detector('retinanet')
+    model.backbone.type, model.neck.type = WithPicture, WithoutPicture
+    return model
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (dict(foo=1), "^the encoder takes no 'foo'; it takes mid_channels, num_blocks, stem_channels$"),
+    (dict(num_classes=4), "takes no 'num_classes'; it takes mid_channels"),
+    (dict(stem_channels=0), 'stem_channels 0 .* must be greater than 0'),
+    (dict(stem_channels='wide'), "stem_channels of the encoder is 'wide', it must be a whole number"),
+    (3, r'the encoder is 3, it must be a dict'),
+])
+def test_settings_of_the_encoder_are_checked(options, message):
+    with pytest.raises(ValueError, match=message):
+        LabelEncAutoencoder(tiny_detector('retinanet'), options)
+
+
 def test_images_without_labels_are_refused():
     model = autoencoder()
     data = model.data_preprocessor(toy_samples(), True)
@@ -199,7 +261,9 @@ def test_images_without_labels_are_refused():
     (fewer_outputs(), {}, r'the neck gives .*, and .* for its labels; LabelEnc needs a backbone'),
     (with_batch_norm('fcos'), {}, r'bbox_head.*BatchNorm2d: one head over .* mix their\s+statistics; give .*GN'),
     (without_neck(), {}, 'has no neck'),
-    (tiny_detector('retinanet'), dict(dim=2), 'dim 2'),
+    (with_batch_norm_in_a_mask_head(), {}, 'mask_head.0 is a BatchNorm2d: one head over'),
+    (with_the_picture_among_its_features(), {}, r'the backbone gives .*\(3, 256, 256\).*; LabelEnc needs .*DetectoRS'),
+    (tiny_detector('retinanet'), dict(dim=2), r'^dim is 2, it is a share'),
     (tiny_detector('retinanet'), dict(distance_weight=-1), 'distance_weight is -1'),
 ])
 def test_refuses(student, options, message):
