@@ -28,6 +28,7 @@ class DistillMethod(BaseModule):
     highest_weight = math.inf  # that loss_weight may have
     switch = 'loss_weight'  # option that keeps the method off, where its loss_weight is 0
     compares_classes = False  # reads the teacher's scores class by class, so that both must have the same classes
+    own_classes: tuple[str, ...] | None = None  # of the labels that a model of the method's own knows
     compared: Sequence[str] = ()  # what meets what, in words, for the report before training; set by build()
     unpaired: Sequence[str] = ()  # levels that are left out
     unequal: Sequence[str] = ()  # strides of levels that meet though they differ, '4 with 32'

@@ -18,11 +18,19 @@ from kddet.checkpoint import (
     state_dict_of,
     student_weights,
 )
-from kddet.labelenc.detector import HEADS, NECK, check_encodings, check_neck
+from kddet.labelenc.detector import (
+    NECK,
+    NOT_SHARED,
+    check_encodings,
+    check_neck,
+    num_classes_of,
+    shared_parts,
+)
 from kddet.labelenc.distance import LabelAdapter, encoding_distance
 from kddet.labelenc.encoder import LabelEncoder
 from kddet.labelenc.maps import present_label_map
 from kddet.levels import describe_levels
+from kddet.project.classes import checkpoint_classes
 from kddet.recording.probe import probe
 from kddet.recording.recorder import Records, call_of
 from kddet.registry import MODELS
@@ -69,7 +77,9 @@ class LabelEnc(DistillMethod):
                                     '(configs/labelenc/labelenc-step1_*.py)') from error
         weights = state_dict_of(checkpoint)
         self._encoder, self._encoder_neck = (_below(prefix, weights) for prefix in PREFIXES)
-        self._heads = {head: _below(f'{head}.', student_weights(checkpoint)) for head in HEADS}
+        self._shared = {key: value for key, value in student_weights(checkpoint).items()
+                        if key.partition('.')[0] not in NOT_SHARED}
+        self.own_classes = checkpoint_classes(checkpoint) if self._encoder else None
         self._frozen = Unregistered(None)
 
     def bind(self, student: Any, teacher: Any) -> None:
@@ -79,6 +89,9 @@ class LabelEnc(DistillMethod):
                              'kddet.LabelEncAutoencoder (configs/labelenc)')
         records = probe(student, ['backbone', NECK], 'student')
         encoder = LabelEncoder.like(self._encoder, len(records.pyramid('backbone')))
+        if encoder.num_classes != (wanted := num_classes_of(student)):
+            raise ValueError(f'the label encoder of {self.step1} is made for {encoder.num_classes} classes, the '
+                             f'student has {wanted}. {REMEDY}')
         neck = copy.deepcopy(student.neck)
         lines = [load_weights(module, weights, name=f'{name} of {self.step1}', remedy=REMEDY) for module, weights, name
                  in ((encoder, self._encoder, 'label encoder'), (neck, self._encoder_neck, "label encoder's neck"))]
@@ -95,14 +108,14 @@ class LabelEnc(DistillMethod):
                                            [self.adapter] * len(levels), (student.strides(NECK),) * 2)
 
     def init_student(self, student: Any) -> None:
-        """Load the shared heads and the encoder's neck into the student, unless ``initialise`` is off.
+        """Load the shared heads, those of masks too, and the encoder's neck, unless ``initialise`` is off.
 
         Raises:
             ValueError: they are not of the student's shapes; the message lists the keys.
         """
         if self.initialise:
-            for head in (name for name in HEADS if getattr(student, name, None) is not None):
-                load_weights(getattr(student, head), self._heads[head], name=f'{head} of {self.step1}', remedy=REMEDY)
+            for name, part in shared_parts(student).items():
+                load_weights(part, _below(f'{name}.', self._shared), name=f'{name} of {self.step1}', remedy=REMEDY)
             load_weights(student.neck, self._encoder_neck, name=f"label encoder's neck of {self.step1}", remedy=REMEDY)
 
     def forward(self, student: Records, teacher: Records, samples: list) -> dict[str, Tensor]:

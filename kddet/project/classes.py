@@ -57,15 +57,23 @@ def check_same_classes(student: Classes | None, teacher: Classes | None, who: st
 
 
 def check_config_classes(cfg: Config) -> None:
-    """Before anything is built: refuse a distillation config whose class-wise methods have a teacher of other classes.
+    """Before anything is built: refuse a distillation config whose class-wise methods have a teacher of other classes,
+    or a model of their own that was trained on others.
 
     Raises:
         ValueError: shows both lists.
     """
+    own = config_classes(cfg)
+    for name, method in (cfg.model.get('methods') or {}).items() if is_distillation(cfg) else ():
+        theirs = getattr(_built(method), 'own_classes', None)
+        if own is not None and theirs is not None and own != theirs:
+            raise ValueError(f'method {name} goes by the names of the classes, and they differ: the student has '
+                             f'{len(own)} ({_some(own)}), what the method was trained on {len(theirs)} '
+                             f"({_some(theirs)}); train its first step on the student's own classes, in their order")
     for name, teacher in named_teachers(cfg.model).items() if is_distillation(cfg) else ():
         compared = _comparing(methods_of(cfg.model, name))
         if compared and teacher.get('class_map') is None:
-            check_same_classes(config_classes(cfg), teacher_classes(teacher), f'method {", ".join(compared)}', name)
+            check_same_classes(own, teacher_classes(teacher), f'method {", ".join(compared)}', name)
 
 
 def resolve_class_map(cfg: Config) -> str | None:
@@ -187,7 +195,11 @@ def _some(names: Sequence[str], most: int = 10) -> str:
 
 
 def _compares_classes(method: dict) -> bool:
-    return bool(getattr(MODELS.build(copy.deepcopy(method_options(method))), 'compares_classes', False))
+    return bool(getattr(_built(method), 'compares_classes', False))
+
+
+def _built(method: dict) -> Any:
+    return MODELS.build(copy.deepcopy(method_options(method)))
 
 
 def _kind_of(dataset: ConfigDict, cfg: Config) -> Any:

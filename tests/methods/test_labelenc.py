@@ -1,10 +1,15 @@
 import copy
+from contextlib import nullcontext
 
 import pytest
 import torch
-from mmengine.registry import MODELS
+from mmdet.models import RetinaNet
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
 
 from kddet import Distiller, LabelEncAutoencoder
+from kddet.project.classes import check_config_classes
 from kddet.testing import tiny_detector, toy_samples
 from kddet.testing import training_step as step
 
@@ -14,6 +19,7 @@ FAMILIES = ('retinanet', 'fcos', 'atss', 'faster-rcnn')
 @pytest.fixture(scope='module')
 def step1(tmp_path_factory):
     """Checkpoints of step 1, untrained, one a family."""
+    init_default_scope('mmdet')  # before the function fixture that does
     folder = tmp_path_factory.mktemp('step1')
     for family in FAMILIES:
         torch.manual_seed(5)
@@ -134,11 +140,49 @@ def wider():
 @pytest.mark.parametrize(('student', 'message'), [
     (wider(), r'bbox_head of .*retinanet.pth: 2 of 8 tensors.*: cls_convs.*Train step 1 with'),
     (tiny_detector('retinanet', width=16), "label encoder's neck of .* of another shape"),
-    (tiny_detector('retinanet', num_classes=7), r'bbox_head of .* \(of another shape: retina_cls'),
+    (tiny_detector('retinanet', num_classes=7), 'is made for 3 classes, the student has 7. Train step 1 with'),
+    (tiny_detector('retinanet', num_classes=2), 'is made for 3 classes, the student has 2'),
 ])
-def test_refuses_a_student_that_step_1_does_not_fit(step1, student, message):
+@pytest.mark.parametrize('initialise', [True, False])
+def test_refuses_a_student_that_step_1_does_not_fit(step1, student, message, initialise):
+    if not initialise and student.bbox_head.feat_channels == 24:
+        pytest.skip('its heads are its own')
     with pytest.raises(ValueError, match=message):
-        distiller(step1, 'retinanet', student)
+        distiller(step1, 'retinanet', student, initialise=initialise)
+
+
+class Masked(RetinaNet):
+    """With heads of its own beside the others, as PanopticFPN has one."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.mask_head, self.semantic_head = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3)
+
+
+def test_heads_of_masks_start_from_step_1_too(tmp_path):
+    torch.manual_seed(5)
+    model = dict(tiny_detector('retinanet'), type=Masked)
+    step1 = LabelEncAutoencoder(model, dict(stem_channels=8))
+    torch.save(dict(state_dict=step1.state_dict()), tmp_path / 'retinanet.pth')
+    student = distiller(tmp_path, 'retinanet', model).student
+    for head in ('mask_head', 'semantic_head', 'bbox_head'):
+        for own, other in zip(getattr(student, head).parameters(), getattr(step1.student, head).parameters()):
+            assert torch.equal(own, other)
+
+
+@pytest.mark.parametrize('initialise', [True, False])
+@pytest.mark.parametrize(('theirs', 'refused'), [
+    (('a', 'b', 'c'), False), (('a', 'c', 'b'), True), (('a', 'b', 'd'), True), (None, False)])
+def test_step_1_of_other_classes_is_refused_before_anything_is_built(step1, tmp_path, theirs, refused, initialise):
+    checkpoint = dict(torch.load(step1 / 'retinanet.pth'), meta=dict(dataset_meta=dict(classes=theirs)))
+    torch.save(checkpoint, tmp_path / 'other.pth')
+    cfg = Config(dict(
+        train_dataloader=dict(dataset=dict(type='CocoDataset', metainfo=dict(classes=('a', 'b', 'c')))),
+        model=dict(type='kddet.Distiller', student=tiny_detector('retinanet'), methods=dict(mine=dict(
+            type='kddet.LabelEnc', step1=str(tmp_path / 'other.pth'), initialise=initialise)))))
+    said = rf'method mine .* student has 3 \(a, b, c\), .* trained on 3 \({", ".join(theirs or ())}\)'
+    with pytest.raises(ValueError, match=said) if refused else nullcontext():
+        check_config_classes(cfg)
 
 
 def test_refuses_a_checkpoint_that_is_not_of_step_1(tmp_path):
