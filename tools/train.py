@@ -35,7 +35,7 @@ from kddet.distiller import check_methods
 from kddet.methods import NAMES
 from kddet.preflight import preflight
 from kddet.project.classes import check_config_classes, resolve_class_map
-from kddet.project.config import check_parts, is_distillation, load_config, write_config
+from kddet.project.config import check_parts, check_wrapper, is_distillation, load_config, write_config
 from kddet.project.data import check_data_files, check_loader
 from kddet.project.optim import check_optimizer
 from kddet.project.overlay import add_hooks, diagnose_methods, overlay
@@ -125,6 +125,7 @@ def training_config(args: argparse.Namespace) -> Config:
         check_checkpoint(latest)
     if is_distillation(cfg):
         check_methods(cfg.model.get('teacher'), cfg.model.get('methods'), cfg.model.get('teachers'))
+        check_wrapper(cfg)
     check_data_files(cfg, 'train', 'val')
     if line := resolve_class_map(cfg):
         print(line)

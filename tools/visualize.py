@@ -31,8 +31,17 @@ from kddet.pictures import (
 from kddet.pictures.features import compared_features, feature_methods
 from kddet.pictures.inference import TaughtDetector, TrainedDetector, names_as_taught
 from kddet.pictures.validation import first_batch, given_pictures, validation_pictures
-from kddet.project.classes import config_classes, resolve_class_map
-from kddet.project.config import build_detector, build_model, is_distillation, load_config, student_config
+from kddet.project.classes import checkpoint_classes, config_classes, resolve_class_map
+from kddet.project.config import (
+    build_detector,
+    build_model,
+    check_parts,
+    check_wrapper,
+    is_distillation,
+    load_config,
+    student_config,
+    type_name,
+)
 from kddet.project.run_log import read_logs
 from kddet.recording.probe import probe
 from kddet.teachers.base import NoDetections
@@ -119,24 +128,28 @@ def masks(args: argparse.Namespace) -> None:
 @torch.no_grad()
 def labelenc(args: argparse.Namespace) -> None:
     cfg = read_config(args)
-    if cfg.model.type != 'kddet.LabelEncAutoencoder':
-        raise ValueError(f'the model of {args.config} is a {cfg.model.type}; give the config of step 1, whose model is '
+    check_parts(cfg, 'model')
+    if (kind := type_name(cfg.model.type)) != 'kddet.LabelEncAutoencoder':
+        raise ValueError(f'the model of {args.config} is a {kind}; give the config of step 1, whose model is '
                          'a kddet.LabelEncAutoencoder (configs/labelenc/labelenc-step1_*.py)')
-    cfg.model.student.backbone.init_cfg = None
-    model = build_model(cfg).eval()
-    print(load_weights(model, state_dict_of(load_checkpoint(args.checkpoint)), name=args.checkpoint))
+    check_wrapper(cfg)
+    if cfg.model.student.get('backbone'):
+        cfg.model.student.backbone.init_cfg = None
+    model, checkpoint = build_model(cfg).eval(), load_checkpoint(args.checkpoint)
+    print(load_weights(model, state_dict_of(checkpoint), name=args.checkpoint,
+                       remedy='Give the checkpoint that this config of step 1 wrote, of the same classes and widths'))
     data = first_batch(cfg, model, args.number)
     maps = model.label_maps(data['data_samples'], tuple(data['inputs'].shape[2:]))
     reader = model.label_detector()
     with kddet.Recorder(reader, ['neck'], 'label encoder') as records:
         found = reader.predict(maps, data['data_samples'], rescale=False)
-    levels = records.pyramid('neck')
+    levels, classes = records.pyramid('neck'), checkpoint_classes(checkpoint) or config_classes(cfg)
     for index, (path, image, sample) in enumerate(pictures(args.out, data)):
         detections = found[index].pred_instances
         detections = detections[detections.scores >= args.score_thr]
         energies = [level[index].square().mean(0) for level in levels]
-        draw_encodings(path, image, get_box_tensor(sample.gt_instances.bboxes), maps[index].map, energies,
-                       mask_titles(levels, image), detections.bboxes)
+        draw_encodings(path, image, sample.gt_instances, maps[index].map, energies, mask_titles(levels, image),
+                       detections, classes)
         print(f'wrote {path}')
 
 

@@ -32,8 +32,9 @@ def build_encoder(detector: Any, records: Records, options: dict) -> LabelEncode
     if len(pyramid) > len(STRIDES):
         shapes = [tuple(level.shape[1:]) for level in pyramid]
         raise ValueError(f'the backbone gives {shapes} (C, H, W) for an image of {records.image_size[0]} pixels; '
-                         f'LabelEnc needs {len(STRIDES)} outputs at most, of strides 4, 8, 16 and 32, and a neck that reads no more: '
-                         'one that reads the picture too, as that of DetectoRS, has none where there are only labels')
+                         f'LabelEnc needs {len(STRIDES)} outputs at most, of strides 4, 8, 16 and 32, and a neck that '
+                         'reads no more: one that reads the picture too, as that of DetectoRS, has none where there '
+                         'are only labels')
     kind = partial(LabelEncoder, num_classes_of(detector), [level.shape[1] for level in pyramid])
     check_options(kind, options, 'the encoder')
     return kind(**options)

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, DefaultScope
 
+from kddet.options import check_options
+
 from .optim import plain_constructor
 
 WRAPPERS = 'kddet.Distiller', 'kddet.LabelEncAutoencoder'
@@ -88,6 +90,20 @@ def is_distillation(cfg: Config) -> bool:
         raise ValueError(f'{cfg.filename or "the config"} is not the config of a detector: its model {what}; it must '
                          "be model=dict(type='...', ...)")
     return type_name(model.get('type')) in WRAPPERS
+
+
+def check_wrapper(cfg: Config) -> None:
+    """Refuse options that the wrapper of kddet's around a config's ``student`` does not take.
+
+    Raises:
+        ValueError: names the option, and what is allowed.
+    """
+    kind = cfg.model.type
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    check_options(kind, {key: value for key, value in cfg.model.items() if key not in ('type', '_scope_')}, 'the model')
+    if not cfg.model.student.get('type'):
+        raise ValueError(f"{cfg.filename or 'the config'}: student has no type; it must be the model of a plain "
+                         "detector, student=dict(type='...', ...)")
 
 
 def type_name(kind: Any) -> str:

@@ -9,8 +9,16 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.utils import package_utils
 
-from kddet import Distiller
-from kddet.project.config import build_detector, build_model, is_distillation, load_config, student_config, write_config
+from kddet import Distiller, LabelEncAutoencoder
+from kddet.project.config import (
+    build_detector,
+    build_model,
+    check_wrapper,
+    is_distillation,
+    load_config,
+    student_config,
+    write_config,
+)
 from kddet.project.overlay import distillation_config
 from kddet.testing import tiny_detector
 
@@ -101,6 +109,18 @@ def test_a_preprocessor_beside_the_model_is_that_of_a_model_without_one(own):
                                 methods=dict(hint=dict(type='kddet.HintLearning')))
     for detector in (distiller, distiller.teacher.detector, build_detector(cfg), build_model(whole)):
         assert detector.data_preprocessor.mean[0].item() == (7 if own is None else 1)
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (dict(type='kddet.LabelEncAutoencoder', joint='maybe'), "joint of the model is 'maybe', it must be True or False"),
+    (dict(type=LabelEncAutoencoder, foo=1), "the model takes no 'foo'; it takes student, encoder"),
+    (dict(type='kddet.Distiller', student=None), r'student of the model is None, it must be a dict\(...\)'),
+    (dict(type='kddet.Distiller', student=dict(neck=3)), 'student has no type'),
+])
+def test_options_that_a_wrapper_does_not_take_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        check_wrapper(Config(dict(model={'student': dict(type='RetinaNet'), **options})))
+    check_wrapper(Config(dict(model=dict(type=options['type'], student=dict(type='RetinaNet')))))
 
 
 @pytest.mark.slow
