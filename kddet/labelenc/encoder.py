@@ -84,6 +84,7 @@ class LabelEncoder(BaseModule):
             one = self._picture_stem(own)
             batch = one.new_empty(len(maps), *one.shape[1:]) if batch is None else batch
             batch[index] = one[0]
+            del one  # before the next is made
         return torch.as_tensor(batch)
 
     def _picture_stem(self, own: LabelMap) -> Tensor:
