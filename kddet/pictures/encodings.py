@@ -66,6 +66,8 @@ def count_found(truth: InstanceData, detections: InstanceData) -> int:
 
 
 def _write_names(panel: Any, boxes: Tensor, labels: Tensor, classes: Sequence[str] | None, colour: str) -> None:
+    height = panel.get_ylim()[0]
     for (left, top, _, _), label in zip(boxes.tolist(), labels.tolist()):
-        panel.text(left, top, classes[label] if classes else label, color='black', fontsize=8, clip_on=True,
-                   verticalalignment='bottom', bbox=dict(facecolor=colour, edgecolor='none', pad=0.5))
+        side = 'bottom' if top > height / 12 else 'top'  # inside the box where there is no room above
+        panel.text(left, max(top, 0), classes[label] if classes else label, color='black', fontsize=8, clip_on=True,
+                   verticalalignment=side, bbox=dict(facecolor=colour, edgecolor='none', pad=0.5))
