@@ -51,7 +51,7 @@ def draw_encodings(path: Path, image: Tensor, truth: InstanceData, label_map: Te
     draw_boxes(above[2], detections.bboxes, 'yellow')
     _write_names(above[2], detections.bboxes, detections.labels, classes, 'yellow')
     right = count_found(truth, detections)
-    above[2].set_title(f'in the encodings, yellow: {right} of {len(boxes)} found, {len(detections) - right} false',
+    above[2].set_title(f'encodings, yellow: {right} of {len(boxes)} found, {len(detections) - right} false',
                        fontsize=LETTERS)
     save(figure, path)
 

@@ -39,7 +39,7 @@ def test_titles_and_names(tmp_path, monkeypatch):
         draw_encodings(tmp_path / 'a.png', image, truth, torch.rand(2, 64, 64), [torch.rand(8, 8)], ['stride 8'], found,
                        classes)
     first, last = (written[0].axes[index] for index in (0, 2))
-    assert last.get_title() == 'in the encodings, yellow: 1 of 2 found, 1 false'
+    assert last.get_title() == 'encodings, yellow: 1 of 2 found, 1 false'
     assert [text.get_text() for text in first.texts] == ['dog', 'cat']
     assert [text.get_text() for text in last.texts] == ['dog', 'dog']
     assert [text.get_text() for text in written[1].axes[0].texts] == ['1', '0']
