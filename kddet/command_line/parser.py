@@ -5,7 +5,6 @@ import argparse
 import math
 import os
 import re
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from kddet.options import near
 from kddet.teachers.settings import NAME
 
 from .explain import explain
+from .termination import orderly_termination
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,9 +49,9 @@ def main_guard(main: Callable[[], None]) -> None:
     A bug shows its traceback. ``KDDET_TRACEBACK=1`` shows that of the others.
     """
     quiet()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` clauses run
     try:
-        main()
+        with orderly_termination():
+            main()
     except Exception as error:
         found = explain(error)
         if found is None or os.environ.get('KDDET_TRACEBACK') == '1':
