@@ -98,8 +98,8 @@ class MethodDiagnosticsHook(Hook):
 
 def _line(report: TermReport) -> str:
     if not report.agreement.shared:
-        return f'{report.name}: {report.value:.4f}, no parameter in common with the detection loss'
-    return (f'{report.name}: {report.value:.4f}, gradient {report.agreement.ratio:.3g} of the detection loss, '
+        return f'{report.name}: {report.value:.4g}, no parameter in common with the detection loss'
+    return (f'{report.name}: {report.value:.4g}, gradient {report.agreement.ratio:.3g} of the detection loss, '
             f'cosine {report.agreement.cosine:+.3f}')
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from kddet import MODELS, Distiller, DistillMethod, MethodDiagnosticsHook
 from kddet.diagnostics.agreement import Agreement, agreement, gradients
 from kddet.diagnostics.terms import TermReport, TermWatch
+from kddet.hooks.method_diagnostics import _line
 from kddet.testing import tiny_detector, toy_samples
 
 
@@ -238,3 +239,8 @@ def test_the_imitation_says_how_far_it_has_risen():
         assert method.risen == 0.25 and math.isclose(method.weight, 0.005)
     finally:
         MessageHub.get_current_instance().runtime_info.pop('iter')
+
+
+def test_a_tiny_term_is_not_written_as_zero():
+    assert _line(TermReport('tiny', 'loss', 8.5e-6, Agreement(0.5, 0.1, 1))).startswith('tiny: 8.5e-06, gradient 0.5')
+    assert _line(TermReport('tiny', 'loss', 8.5e-6, Agreement(math.nan, math.nan, 0))).startswith('tiny: 8.5e-06, no ')
