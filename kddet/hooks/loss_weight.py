@@ -44,7 +44,7 @@ class LossWeightHook(Hook):
             raise ValueError(f'LossWeightHook schedules method {self.method!r}, the model has {list(methods)}')
         method = methods[self.method]
         self._handles = [optimizer.register_step_pre_hook(lambda *_: _skip_if_off(method))
-                         for optimizer in _optimizers(runner.optim_wrapper)]
+                         for optimizer in optimizers_of(runner.optim_wrapper)]
 
     def after_train(self, runner) -> None:
         for handle in self._handles:
@@ -68,7 +68,8 @@ def methods_of(runner):
     return methods
 
 
-def _optimizers(wrapper) -> list:
+def optimizers_of(wrapper) -> list:
+    """Torch's, of an optimizer wrapper or of several."""
     return [own.optimizer for own in wrapper.values()] if isinstance(wrapper, OptimWrapperDict) else [wrapper.optimizer]
 
 

@@ -7,17 +7,21 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from kddet.finite import broken_tensors
 from kddet.project.config import data_sources, load_config, student_config, type_name
 from kddet.teachers.base import BaseTeacher
 from kddet.teachers.external.teacher import ExternalTeacher
 from kddet.teachers.pixels import pixel_statistics
 from kddet.teachers.settings import ONE, how_to_set
 
-from .report import NOTE, OK, Line
+from .report import NOTE, OK, STOP, Line
 
 
 def weights_line(teacher: BaseTeacher) -> Line:
     """Which tensors of the teacher the checkpoint has; which file a model is from, and what it gives."""
+    if broken := broken_tensors(teacher.detector):
+        return Line('teacher', STOP, f'{len(broken)} of its tensors hold nan or inf, the first is {broken[0]}: its '
+                    'training broke down, or the file is damaged', 'give an earlier checkpoint')
     if isinstance(teacher, ExternalTeacher):
         file = f', sha256 {teacher.checkpoint_hash}' if teacher.checkpoint_hash else ', weights as it has them'
         return Line('teacher', OK, f'{teacher.coverage or teacher.detector.name}{file}',

@@ -39,6 +39,15 @@ def test_coverage_and_hash(weights, tmp_path):
     assert line.verdict == 'note' and '1 missing' in line.text and 'without strict=False' in line.remedy
 
 
+def test_weights_that_are_no_numbers_stop_the_run(weights, tmp_path):
+    weights['neck.fpn_convs.0.conv.weight'][0, 0] = float('nan')
+    weights['backbone.bn1.running_var'][0] = float('inf')
+    torch.save(dict(state_dict=weights), tmp_path / 'nan.pth')
+    line = weights_line(teacher(str(tmp_path / 'nan.pth')))
+    assert line.verdict == 'stop' and line.remedy
+    assert line.text.startswith('2 of its tensors hold nan or inf, the first is neck.fpn_convs.0.conv.weight: ')
+
+
 def lines_of(frozen, size=None, scale=1.0, **changes):
     own, other = (MODELS.build(dict(PREPROCESSOR, **more)) for more in ({}, changes))
     frozen.detector.data_preprocessor, frozen.input_scale = other, scale
