@@ -70,8 +70,8 @@ def parse_args() -> argparse.Namespace:
                         'leave: exit code 1 where a line of the report says stop')
     parser.add_argument('--preflight-images', type=natural, default=50, metavar='N', help='validation images on which '
                         'the teacher is measured before the first step; 0 leaves it out (default: %(default)s)')
-    parser.add_argument('--min-teacher-map', type=share, default=0.01, metavar='MAP', help='mAP of the teacher on '
-                        'them, 0 to 1, below which the run stops (default: %(default)s)')
+    parser.add_argument('--min-teacher-map', type=share, metavar='MAP', help='mAP of the teacher on them, 0 to 1, below '
+                        'which, or without which, the run stops (default: 0.01, where it can be measured)')
     parser.add_argument('--amp', action='store_true', help='train in automatic mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
     parser.add_argument('--resume', nargs='?', const='auto',

@@ -4,7 +4,10 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.logging import print_log
 
+from kddet.checkpoint import first_line
 from kddet.project.evaluation import Evaluation
 from kddet.teachers.accuracy import CACHE, teacher_accuracy
 from kddet.teachers.base import NoDetections
@@ -13,36 +16,71 @@ from kddet.teachers.settings import ONE
 from .report import NOTE, OK, STOP, Line
 
 TOPIC = 'accuracy'
+LEAST = 0.01  # mAP of a teacher that has something to teach
 REMEDY = ('is it the checkpoint of this config, trained on these classes in this order, with this preprocessing? '
           '--min-teacher-map changes the threshold, --preflight-images 0 leaves this out')
 
 
-def accuracy_line(cfg: Config, model: Any, images: int, least: float, cache: str | None = CACHE,
+def accuracy_line(cfg: Config, model: Any, images: int, least: float | None = None, cache: str | None = CACHE,
                   name: str = ONE) -> Line:
     """Measure a teacher on a few validation images.
+
+    A metric that fails on a part of the images is tried on all of them: where it fails there too, so would the first
+    validation of the run.
 
     Args:
         model: the Distiller.
         images: how many; 0 leaves it out.
-        least: mAP below which the run stops.
+        least: mAP below which the run stops; one that is given, and not 0, stops a run whose teacher has none as well.
+            None is :data:`LEAST`.
         name: of the teacher, where there are several.
     """
+    line = _measured(cfg, model, images, LEAST if least is None else least, cache, name)
+    if not least or line.verdict != NOTE:
+        return line
+    return Line(TOPIC, STOP, f'{line.text}, and --min-teacher-map {least:g} is asked for',
+                ', or '.join(filter(None, [line.remedy, 'leave --min-teacher-map out'])))
+
+
+def _measured(cfg: Config, model: Any, images: int, least: float, cache: str | None, name: str) -> Line:
     if not model.teachers[name].trained:
         return Line(TOPIC, NOTE, 'not measured: its weights are random')
     if not images:
         return Line(TOPIC, NOTE, 'not measured', 'leave out --preflight-images 0')
     try:
-        found = teacher_accuracy(cfg, images=images, model=model, cache=cache, name=name)
+        return _judged(_found(cfg, model, images, cache, name), least)
     except NoDetections as error:
         return Line(TOPIC, NOTE, f'not measured: {error}', 'tools/visualize.py energy shows where its features are '
                     'strong')
     except FileNotFoundError as error:
         return Line(TOPIC, STOP, f'the validation data is not there: {error}', 'correct val_dataloader and '
                     'val_evaluator; make val_dataloader, val_cfg and val_evaluator None to train without')
-    except Exception as error:  # a data set or a metric of the user's own may fail in any way on a part of its images
+    except Exception as error:  # a data set of the user's own may fail in any way on a part of its images
+        if _raised_in(error):
+            return Line(TOPIC, STOP, f'val_evaluator fails, as it would in the first validation: {_first_line(error)}',
+                        'correct it, or what its metrics need of val_dataloader; tools/test.py shows where it fails')
         return Line(TOPIC, NOTE, f'not measured: {_first_line(error)}', 'python tools/test.py on the teacher\'s config '
                     'and checkpoint shows what it can do')
-    return _judged(found, least)
+
+
+def _found(cfg: Config, model: Any, images: int, cache: str | None, name: str) -> Evaluation:
+    try:
+        return teacher_accuracy(cfg, images=images, model=model, cache=cache, name=name)
+    except Exception as error:
+        if _raised_in(error) != 'evaluate':  # what it raises of its settings, or of an image, it will raise again
+            raise
+        print_log(f'the validation metrics fail on {images} images ({_first_line(error)}); all are tried', 'current')
+    return teacher_accuracy(cfg, model=model, cache=cache, name=name)
+
+
+def _raised_in(error: BaseException) -> str | None:
+    """The method of MMEngine's Evaluator that an error came out of: ``__init__``, ``process``, ``evaluate``, or none."""
+    trace = error.__traceback__
+    while trace:
+        if isinstance(trace.tb_frame.f_locals.get('self'), Evaluator):
+            return trace.tb_frame.f_code.co_name
+        trace = trace.tb_next
+    return None
 
 
 def _judged(found: Evaluation, least: float) -> Line:
@@ -58,5 +96,5 @@ def _judged(found: Evaluation, least: float) -> Line:
 
 
 def _first_line(error: Exception) -> str:
-    return f'{str(error).strip().partition(chr(10))[0]}' if isinstance(error, ValueError) else \
-        f'{type(error).__name__}: {error}'.partition('\n')[0]
+    said = first_line(error)
+    return said if isinstance(error, ValueError) or said == type(error).__name__ else f'{type(error).__name__}: {said}'

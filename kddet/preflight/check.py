@@ -22,13 +22,14 @@ from .schedule import batch_line
 from .teacher import input_lines, weights_line
 
 
-def preflight(runner: Any, *, images: int = 50, min_teacher_map: float = 0.01, cache: str | None = CACHE) -> Report:
+def preflight(runner: Any, *, images: int = 50, min_teacher_map: float | None = None,
+              cache: str | None = CACHE) -> Report:
     """Say what a run is about to do, in its log and in ``preflight.json`` beside it; change nothing about it.
 
     Args:
         runner: MMEngine's, built from a distillation config, before ``train()``.
         images: of the validation data, on which the teacher is measured; 0 leaves it out.
-        min_teacher_map: below it the verdict is ``stop``.
+        min_teacher_map: below it the verdict is ``stop``, and, where it is given, without any as well; 0.01 by default.
         cache: folder of teachers' accuracies.
 
     Returns:
@@ -50,7 +51,7 @@ def preflight(runner: Any, *, images: int = 50, min_teacher_map: float = 0.01, c
     return reports[0]
 
 
-def _teachers(cfg: Any, model: Any, images: int, least: float, cache: str | None) -> list[Line]:
+def _teachers(cfg: Any, model: Any, images: int, least: float | None, cache: str | None) -> list[Line]:
     if not isinstance(model, Distiller):
         return []
     if not model.teachers:
@@ -58,7 +59,7 @@ def _teachers(cfg: Any, model: Any, images: int, least: float, cache: str | None
     return [line.of(name) for name in model.teachers for line in _teacher(cfg, model, name, images, least, cache)]
 
 
-def _teacher(cfg: Any, model: Distiller, name: str, images: int, least: float, cache: str | None) -> list[Line]:
+def _teacher(cfg: Any, model: Distiller, name: str, images: int, least: float | None, cache: str | None) -> list[Line]:
     teacher, settings = model.teachers[name], named_teachers(cfg.model)[name]
     compared = any(method.compares_classes for own, method in model.methods.items()
                    if model.teacher_of(own) is teacher)

@@ -2,11 +2,13 @@
 from types import SimpleNamespace
 
 import pytest
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS, MODELS
 
 from kddet.preflight.accuracy import accuracy_line
 from kddet.project.evaluation import Evaluation
 
-TRAINED = SimpleNamespace(teachers={'': SimpleNamespace(trained=True)})
+TRAINED, UNTRAINED = (SimpleNamespace(teachers={'': SimpleNamespace(trained=known)}) for known in (True, False))
 
 
 def found(mean_ap, **more):
@@ -31,7 +33,7 @@ def test_a_teacher_that_finds_nothing_stops_the_run(monkeypatch, result, verdict
             raise result
         return result
     monkeypatch.setattr('kddet.preflight.accuracy.teacher_accuracy', measured)
-    line = accuracy_line({}, TRAINED, 50, 0.01)
+    line = accuracy_line({}, TRAINED, 50)
     assert line.verdict == verdict and says in line.text
     assert bool(line.remedy) == (verdict != 'ok')
 
@@ -41,6 +43,41 @@ def test_threshold_and_switch(monkeypatch):
     assert accuracy_line({}, TRAINED, 50, 0.3).verdict == 'stop'
     assert accuracy_line({}, TRAINED, 50, 0).verdict == 'ok'
     monkeypatch.undo()
-    assert accuracy_line({}, TRAINED, 0, 0.3).verdict == 'note'
-    untrained = SimpleNamespace(teachers={'': SimpleNamespace(trained=False)})
-    assert accuracy_line({}, untrained, 50, 0.3).text == 'not measured: its weights are random'
+    for model, images, text in ((TRAINED, 0, 'not measured'), (UNTRAINED, 50, 'not measured: its weights are random')):
+        assert accuracy_line({}, model, images).verdict == accuracy_line({}, model, images, 0).verdict == 'note'
+        line = accuracy_line({}, model, images, 0.3)
+        assert line.verdict == 'stop' and line.text == f'{text}, and --min-teacher-map 0.3 is asked for'
+        assert 'leave --min-teacher-map out' in line.remedy
+
+
+@METRICS.register_module()
+class Fails(BaseMetric):
+    """A metric that raises at the given place, or where it did not get all four images."""
+    default_prefix = 'own'
+
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+        assert at != 'settings'
+
+    def process(self, data_batch, data_samples):
+        assert self.at != 'image', 'ground truth is required'
+        self.results += data_samples
+
+    def compute_metrics(self, results):
+        assert self.at != 'end' and (self.at != 'part' or len(results) == 4), 'not all'
+        return dict(mAP=0.5)
+
+
+@pytest.mark.parametrize(('at', 'verdict', 'says'), [
+    ('settings', 'stop', 'val_evaluator fails, as it would in the first validation: AssertionError'),
+    ('image', 'stop', 'first validation: AssertionError: ground truth is required'),
+    ('end', 'stop', 'first validation: AssertionError: not all'),
+    ('part', 'ok', 'the teacher has mAP 0.500 on 4 of 4 images'),
+    ('nowhere', 'ok', 'mAP 0.500 on 2 of 4 images'),
+])
+def test_an_evaluation_that_fails_stops_the_run(distilled_config, at, verdict, says):
+    cfg = distilled_config.copy()
+    cfg.val_evaluator = dict(type='Fails', at=at)
+    line = accuracy_line(cfg, MODELS.build(cfg.model), 2, 0.2, None)
+    assert line.verdict == verdict and says in line.text
