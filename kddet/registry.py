@@ -24,8 +24,11 @@ def unregistered(name: str, kind: str) -> str:
         kind: name of the registries, ``'model'`` for example.
     """
     roots = [own for own in vars(mmengine.registry).values() if isinstance(own, Registry) and own.name == kind]
-    known = {f'{own.scope}.{module}' if '.' in name else module for root in roots for own in _tree(root)
-             for module in own.module_dict}
+    registries = [own for root in roots for own in _tree(root)]
+    if scopes := sorted({str(own.scope) for own in registries if name in own.module_dict}):
+        return (f'{kind} {name!r} is registered in the scope {" and ".join(scopes)}, which is not looked into: write '
+                f"default_scope = {scopes[0]!r} in the config, or type='{scopes[0]}.{name}'")
+    known = {f'{own.scope}.{module}' if '.' in name else module for own in registries for module in own.module_dict}
     return (f'{kind} {name!r} is not registered{near(name, sorted(known))}; for a class of your own, name the module '
             "that registers it: custom_imports=dict(imports=['my_package.my_module'])")
 

@@ -22,8 +22,12 @@ def parse_args() -> argparse.Namespace:
 def literal_config(text: str, checkpoint: str) -> dict:
     """The values of a config as MMEngine writes it, nested ``dict(...)`` and literals; nothing is executed."""
     def value(node: ast.expr) -> object:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
-            return {keyword.arg: value(keyword.value) for keyword in node.keywords}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
+            dotted = [value(item) for item in node.args if isinstance(item, ast.Dict)]  # keys that are no names
+            if dotted and not node.keywords and len(node.args) == 1:
+                return dotted[0]
+            if not node.args:
+                return {keyword.arg: value(keyword.value) for keyword in node.keywords}
         if isinstance(node, ast.Dict) and all(node.keys):
             return {ast.literal_eval(key): value(item) for key, item in zip(node.keys, node.values) if key}
         if isinstance(node, (ast.List, ast.Tuple)):
@@ -40,7 +44,6 @@ def literal_config(text: str, checkpoint: str) -> dict:
 
 def main() -> None:
     args = parse_args()
-    check_file(args.out, '--out')
     checkpoint = load_checkpoint(args.checkpoint)
     meta = checkpoint.get('meta', {})
     if args.config:
@@ -53,6 +56,7 @@ def main() -> None:
     student = build_detector(cfg)
     line = load_weights(student, student_weights(checkpoint), name=args.checkpoint,
                         remedy='Give the config of this student, --config CONFIG')
+    check_file(args.out, '--out')
     kept = {key: meta[key] for key in META if key in meta}
     save_whole(dict(meta=dict(kept, cfg=cfg.pretty_text), state_dict=student.state_dict()), args.out)
     print(f'{line}; plain {type(student).__name__} written to {args.out}')

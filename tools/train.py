@@ -37,8 +37,10 @@ from kddet.preflight import preflight
 from kddet.project.classes import check_config_classes, resolve_class_map
 from kddet.project.config import check_parts, check_wrapper, is_distillation, load_config, write_config
 from kddet.project.data import check_data_files, check_loader
+from kddet.project.host_settings import check_hooks, check_save_best, check_seed
 from kddet.project.optim import check_optimizer
 from kddet.project.overlay import add_hooks, diagnose_methods, overlay
+from kddet.project.samples import check_samples
 from kddet.project.teaching import check_overrides
 from kddet.unlabelled import check_unlabelled_data
 
@@ -70,8 +72,8 @@ def parse_args() -> argparse.Namespace:
                         'leave: exit code 1 where a line of the report says stop')
     parser.add_argument('--preflight-images', type=natural, default=50, metavar='N', help='validation images on which '
                         'the teacher is measured before the first step; 0 leaves it out (default: %(default)s)')
-    parser.add_argument('--min-teacher-map', type=share, metavar='MAP', help='mAP of the teacher on them, 0 to 1, below '
-                        'which, or without which, the run stops (default: 0.01, where it can be measured)')
+    parser.add_argument('--min-teacher-map', type=share, metavar='MAP', help='mAP of the teacher on them, 0 to 1, '
+                        'below which, or without which, the run stops (default: 0.01, where it can be measured)')
     parser.add_argument('--amp', action='store_true', help='train in automatic mixed precision (needs a GPU)')
     parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
     parser.add_argument('--resume', nargs='?', const='auto',
@@ -90,6 +92,8 @@ def training_config(args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(args.cfg_options)
     check_parts(cfg, 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
     check_optimizer(cfg)
+    check_hooks(cfg)
+    check_seed(cfg)
     if args.method:
         cfg = overlay(cfg, methods=args.method, options=args.method_options,
                       class_map=class_map(args.class_map), teacher_options=args.teacher_options,
@@ -169,8 +173,11 @@ def build_runner(cfg: Config) -> Runner:
     if cfg.get('resume') and (file := cfg.get('load_from') or find_latest_checkpoint(cfg.work_dir)):
         check_resumable(runner.model.module if is_model_wrapper(runner.model) else runner.model, file)
     check_loader(runner.train_loop.dataloader, 'train_dataloader')
+    check_samples(runner.train_loop.dataloader, 'train_dataloader')
     if runner.val_loop is not None:
         check_loader(runner.val_loop.dataloader, 'val_dataloader')
+        check_samples(runner.val_loop.dataloader, 'val_dataloader', boxes=False)
+        check_save_best(runner)
     return runner
 
 

@@ -126,10 +126,13 @@ def check_distiller(cfg: Config, name: str) -> None:
 
 
 def toy_batch(model: Any, batch: int, height: int, width: int, boxes: int = 8) -> tuple[Tensor, list]:
-    """Noise and random boxes, as the model's data preprocessor gives them: ``(N, 3, H, W)`` and data samples."""
+    """Noise and random boxes, as the model's data preprocessor gives them: ``(N, 3, H, W)`` and data samples.
+
+    Its batch augmentations are left out: some draw another size, and go by the iteration of a run.
+    """
     samples = toy_samples(boxes=[random_boxes(boxes, height, width) for _ in range(batch)],
                           sizes=[(height, width)] * batch, num_classes=num_classes_of(model.student))
-    data = model.data_preprocessor(samples, True)
+    data = model.data_preprocessor(samples, False)
     return data['inputs'], data['data_samples']
 
 

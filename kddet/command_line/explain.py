@@ -8,8 +8,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from mmdet.datasets import CocoDataset
 from mmengine.dataset import BaseDataset
 from mmengine.runner import BaseLoop
+from mmengine.visualization.vis_backend import BaseVisBackend
 
 from kddet.checkpoint import first_line, refusal_reason
 from kddet.errors import RunFailed
@@ -34,11 +36,11 @@ def explain(error: Exception) -> tuple[str, int] | None:
         return f'the checkpoint is refused: {refusal_reason(error)}', 2
     frames = list(_frames(error))
     if message := (_of_registry(error) or _of_override(error, frames) or _of_building(error, frames)
-                   or _of_port(error)):
+                   or _of_visualizer(error, frames) or _of_port(error)):
         return message, 2
     if loop := next((frame.f_locals['self'] for frame in frames
                      if isinstance(frame.f_locals.get('self'), BaseLoop) and frame.f_code.co_name == 'run'), None):
-        if message := _of_run(error, loop):
+        if message := _of_save_best(error, frames, loop) or _of_run(error, loop):
             return message, 1
         if _package(frames[-1]) != 'kddet':
             return None
@@ -84,12 +86,14 @@ def _of_building(error: Exception, frames: list[FrameType]) -> str | None:
     of_host = all(_package(frame) in HOST for frame in inside)
     if (of_host or isinstance(error, TypeError)) and (problem := wrong_option(kind, options, name)):
         return problem
+    if isinstance(kind, type) and issubclass(kind, BaseDataset) and (
+            problem := annotation_problem(options, of_host or issubclass(kind, CocoDataset))):
+        return problem
     if not of_host:
         return None
-    if isinstance(kind, type) and issubclass(kind, BaseDataset) and (problem := annotation_problem(options)):
-        return problem
+    settings = ', '.join(filter(None, ['its settings', _settings(options)]))
     said = f'{type(error).__name__}: {first_line(error)}'
-    return f'{name} cannot be built from its settings, {_settings(options)} ({said}); correct them in the config'
+    return f'{name} cannot be built from {settings} ({said}); correct them in the config'
 
 
 def _name(kind: Any) -> str:
@@ -117,6 +121,16 @@ def _of_override(error: Exception, frames: list[FrameType]) -> str | None:
     return f'a setting cannot be overridden: {_cut(str(error.args[0]))}; look at the config for what is there'
 
 
+def _of_visualizer(error: Exception, frames: list[FrameType]) -> str | None:
+    """A package that a backend of the log needs."""
+    for frame in frames if isinstance(error, ImportError) else ():
+        if isinstance(backend := frame.f_locals.get('self'), BaseVisBackend):
+            name = _name(type(backend))
+            return (f'{name}, which vis_backends of the visualizer asks for, needs a package that is not there '
+                    f'({_cut(first_line(error))}); install it, or take {name} out of vis_backends')
+    return None
+
+
 def _of_port(error: Exception) -> str | None:
     if 'EADDRINUSE' not in str(error):
         return None
@@ -140,6 +154,15 @@ def _of_run(error: Exception, loop: BaseLoop) -> str | None:
     runner = loop.runner
     return (f'the run stopped after iteration {runner.iter}: {text}. What was written is kept: {remedy}, and go on '
             f'with --work-dir {Path(runner.work_dir)} --resume')
+
+
+def _of_save_best(error: Exception, frames: list[FrameType], loop: BaseLoop) -> str | None:
+    """A metric that the checkpoint hook asks for and the validation did not give."""
+    if not isinstance(error, KeyError) or frames[-1].f_code.co_name != '_save_best_checkpoint':
+        return None
+    given = _cut(', '.join(map(str, frames[-1].f_locals['metrics'])))
+    return (f'save_best of the checkpoint hook is {error.args[0]!r}, and the validation gave {given}; correct it, and '
+            f'go on with --work-dir {Path(loop.runner.work_dir)} --resume where a checkpoint was written')
 
 
 def _without_worker(error: Exception) -> str:

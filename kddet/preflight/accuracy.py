@@ -74,7 +74,7 @@ def _found(cfg: Config, model: Any, images: int, cache: str | None, name: str) -
 
 
 def _raised_in(error: BaseException) -> str | None:
-    """The method of MMEngine's Evaluator that an error came out of: ``__init__``, ``process``, ``evaluate``, or none."""
+    """The method of MMEngine's Evaluator that an error came out of, ``process`` and the like, if any."""
     trace = error.__traceback__
     while trace:
         if isinstance(trace.tb_frame.f_locals.get('self'), Evaluator):

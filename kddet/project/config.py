@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from mmengine.config import Config, ConfigDict
+from mmengine.fileio import load
 from mmengine.registry import MODELS, DefaultScope
 
 from kddet.options import check_options
 
+from .base_files import check_bases
 from .optim import plain_constructor
 
 WRAPPERS = 'kddet.Distiller', 'kddet.LabelEncAutoencoder'
@@ -34,6 +36,7 @@ def load_config(source: ConfigLike) -> Config:
         what = 'is a folder' if os.path.isdir(path) else 'does not exist'
         raise FileNotFoundError(f'config {path!r} {what} (working directory: {os.getcwd()}); '
                                 "give a path, or 'package::path' for one that a package ships")
+    check_bases(path)
     try:
         if '::' in path:
             from mmengine.hub import get_config
@@ -41,7 +44,7 @@ def load_config(source: ConfigLike) -> Config:
         return Config.fromfile(path)
     except ImportError as error:
         raise ImportError(f'config {path!r} {_import_failure(path, _first_cause(error))}') from error
-    except Exception as error:  # a config is code: it fails in any way at all
+    except (Exception, SystemExit) as error:  # a config is code: it fails in any way at all
         raise _unreadable(path, error) from error
 
 
@@ -179,6 +182,15 @@ def _import_failure(path: str, error: BaseException) -> str:
         f'it lies in {root}, set PYTHONPATH={root}' if root else 'install it, or put its folder on PYTHONPATH')
 
 
+def _no_dict(file: str) -> str | None:
+    """The type of what a json or yaml file holds, where it is no dict."""
+    try:
+        content = load(file) if file.endswith(('.json', '.yaml', '.yml')) else {}
+    except Exception:  # not json, or not yaml: the error says so
+        return None
+    return None if isinstance(content, dict) else type(content).__name__
+
+
 def _first_cause(error: BaseException) -> BaseException:
     """Where a chain of exceptions began."""
     while (earlier := error.__cause__ or error.__context__) is not None:
@@ -186,18 +198,20 @@ def _first_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _unreadable(path: str, error: Exception) -> Exception:
+def _unreadable(path: str, error: Exception | SystemExit) -> Exception:
     """What a config failed with, the file that it was in, a ``_base_`` perhaps, and the line."""
     if isinstance(error, OSError) and 'type are supported' in str(error):
         return ValueError(f'config {path!r} is not a config; it must be a .py, .json or .yaml file')
     if isinstance(error, AssertionError) and 'does not support to load' in str(error):
         return ValueError(f"config {path!r}: package {path.partition('::')[0]!r} ships no configs that mmengine knows; "
                           "there is 'mmdet::...', and others of OpenMMLab where they are installed")
-    files, line, trace = [path], getattr(error, 'lineno', None), error.__traceback__
+    files, line, trace, imports = [path], getattr(error, 'lineno', None), error.__traceback__, None
     while trace:
         local = trace.tb_frame.f_locals
         if trace.tb_frame.f_code.co_name in ('_file2dict', '_parse_lazy_import') and 'filename' in local:
             files.append(str(local['filename']))
+        if trace.tb_frame.f_code.co_name == 'fromfile' and 'cfg_dict' in local:
+            imports = local['cfg_dict'].get('custom_imports')
         if trace.tb_frame.f_code.co_filename in ('', files[-1]):  # code of a config
             line = trace.tb_lineno
         trace = trace.tb_next
@@ -206,6 +220,14 @@ def _unreadable(path: str, error: Exception) -> Exception:
         others = [file for file in files[1:] if file != missing]
         named = f', which {others[-1]!r} has in its _base_,' if others else f' (of {path})' if '::' in path else ''
         return FileNotFoundError(f'config {missing!r}{named} does not exist; correct the path')
+    if imports is not None:  # the file itself was read
+        return ValueError(f'custom_imports of config {path!r} is {imports!r}; it must be '
+                          f"dict(imports=['my_package.my_module']) ({error})")
+    if content := _no_dict(files[-1]):
+        return ValueError(f'config {files[-1]!r} holds a {content}; it must be a dict of settings, model and others')
     where = f' (line {line})' if line else ''
+    if isinstance(error, SystemExit):
+        return ValueError(f'config {files[-1]!r} ends Python itself{where}, by sys.exit({error.code!r}); a config only '
+                          'sets values: take that out')
     said = error.msg if isinstance(error, SyntaxError) else str(error).partition('\n')[0]
     return ValueError(f'config {files[-1]!r} cannot be read{where}: {type(error).__name__}: {said}; correct the file')

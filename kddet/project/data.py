@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -76,11 +77,12 @@ def check_loader(loader: Any, where: str) -> None:
                                     'them out of the annotations')
 
 
-def annotation_problem(options: Mapping[str, Any]) -> str | None:
-    """What is wrong with the annotations that a data set of COCO's format was to be built from, in a sentence.
+def annotation_problem(options: Mapping[str, Any], coco: bool = True) -> str | None:
+    """What is wrong with the annotations that a data set was to be built from, in a sentence.
 
     Args:
         options: of the data set.
+        coco: their format is COCO's; of others only the file is looked at.
     """
     path, _ = _paths(options)
     if not path or not str(path).endswith('.json') and not os.path.isdir(path):
@@ -89,9 +91,11 @@ def annotation_problem(options: Mapping[str, Any]) -> str | None:
     if not os.path.isfile(path):
         return f'{name} {"are a folder" if os.path.isdir(path) else "do not exist"}; give the json in ann_file'
     try:
-        content = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text(encoding='utf-8'))
     except ValueError as error:
         return f'{name} are not json ({error}); the file may have been cut short: write it again'
+    if not coco:
+        return None
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in
                                                 ('images', 'annotations', 'categories')):
         what = f'has the keys {_some(content)}' if isinstance(content, dict) else f'is a {type(content).__name__}'
@@ -104,9 +108,14 @@ def _content_problem(content: dict, name: str, options: Mapping[str, Any]) -> st
     for kind, keys in (('images', ('id', 'file_name', 'width', 'height')),
                        ('annotations', ('image_id', 'category_id', 'bbox')), ('categories', ('id', 'name'))):
         for index, entry in enumerate(content[kind]):
+            if not isinstance(entry, dict):
+                return f'{name} are not of COCO: {kind}[{index}] is {entry!r}, it must be a dict'
             if absent := [key for key in keys if key not in entry]:
                 return f'{name} are not of COCO: {kind}[{index}] has no {", ".join(absent)}; every one needs ' \
                        f'{", ".join(keys)}'
+            if 'bbox' in keys and not _is_box(entry['bbox']):
+                return f"{name} are not of COCO: the bbox of {kind}[{index}] is {entry['bbox']!r}, it must be four " \
+                       'numbers, [x, y, width, height] in pixels'
     if not content['images']:
         return f'{name} list no images; give others in ann_file'
     known = [entry['name'] for entry in content['categories']]
@@ -114,10 +123,21 @@ def _content_problem(content: dict, name: str, options: Mapping[str, Any]) -> st
     if not set(wanted) & set(known):
         return f'{name} have none of the classes {_some(wanted)} of metainfo; they have {_some(known)}: write these ' \
                'names in metainfo=dict(classes=...)'
+    numbers = {entry['id'] for entry in content['categories'] if entry['name'] in wanted}
+    given = {box['category_id'] for box in content['annotations']}
+    if given and not given & numbers:
+        return f'{name} have {len(content["annotations"])} boxes, and none of a class: their category_id is ' \
+               f'{_some(sorted(given, key=str))}, and the ids of the classes are {_some(sorted(numbers, key=str))}; ' \
+               'correct category_id, or categories'
     if not content['annotations'] and (options.get('filter_cfg') or {}).get('filter_empty_gt'):
         return f'{name} have no boxes, and filter_cfg=dict(filter_empty_gt=True) leaves out pictures without: no ' \
                'picture is left'
     return None
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(
+        isinstance(number, (int, float)) and math.isfinite(number) for number in value)
 
 
 def _is_host(registry: Any, part: Mapping[str, Any]) -> bool:
@@ -132,7 +152,8 @@ def _is_remote(part: Mapping[str, Any]) -> bool:
 def _paths(source: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Annotations and folder of pictures, as MMEngine joins them with ``data_root``."""
     root = source.get('data_root') or ''
-    prefix = (source.get('data_prefix') or {}).get('img')
+    prefixes = source.get('data_prefix') or {}
+    prefix = prefixes.get('img') if isinstance(prefixes, Mapping) else None
     return tuple(os.path.join(root, own) if isinstance(own, (str, os.PathLike)) and own else None
                  for own in (source.get('ann_file'), prefix))  # type: ignore[return-value]
 

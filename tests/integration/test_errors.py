@@ -25,7 +25,27 @@ SHORT = {  # the beginnings of commands
     'hint:': 'train.py distil.py --cfg-options model.methods.hint', 'teacher:': 'train.py distil.py --cfg-options '
     'model.teacher', 'method:': 'train.py student.py --teacher teacher.py --teacher-checkpoint teacher.pth --method',
     'data:': 'train.py student.py --cfg-options train_dataloader.dataset', 'label:': 'pseudo_label.py teacher.py',
+    'own:': 'train.py own_data.py --cfg-options train_dataloader.dataset',
     'cache:': 'cache_teacher.py distil.py --cfg-options model.teacher.cache.dir=kept', 'look:': 'visualize.py'}
+PARTS = '''
+from mmdet.datasets import CocoDataset
+from mmengine.registry import DATASETS, VISBACKENDS
+from mmengine.visualization import LocalVisBackend
+
+
+@DATASETS.register_module()
+class OwnDataset(CocoDataset):
+    def load_data_list(self):
+        return super().load_data_list()
+
+
+@VISBACKENDS.register_module()
+class OwnBackend(LocalVisBackend):
+    def _init_env(self):
+        raise ImportError('Please run "pip install board"')
+'''
+LOADED, BOXED, PACKED = (f"dict(type='{kind}'{more})" for kind, more in (
+    ('LoadImageFromFile', ''), ('LoadAnnotations', ', with_bbox=True'), ('PackDetInputs', '')))
 STUDY = '{repository}/configs/studies/fgfi-digits.yaml'
 CASES = [  # command, and what is in the message
     # configs
@@ -39,6 +59,12 @@ CASES = [  # command, and what is in the message
     ('train.py name_error.py', "name_error.py' cannot be read (line 2): NameError: name 'RetinaNet'"),
     ('train.py no_import.py', "'no_import.py' imports 'not_there', which Python does not find ... PYTHONPATH"),
     ('train.py no_model.py', "no_model.py is not the config of a detector: its model is None; it must be model=dict"),
+    ('train.py list.json', "list.json' holds a list; it must be a dict of settings"),
+    ('train.py itself.py', "itself.py' builds on itself, ... itself.py -> ... itself.py; take one out of the _base_"),
+    ('train.py round.py', 'around.py -> ... round.py; take one out of the _base_ of the one before'),
+    ('train.py leaves.py', "leaves.py' ends Python itself (line 3), by sys.exit(3); a config only sets values"),
+    ('train.py imports.py', "custom_imports of config 'imports.py' is 'lab'; it must be dict(imports=['my_packag"),
+    ('train.py scope.py', "is registered in the scope mmdet, which is not looked into: write default_scope = 'mmdet' in"),
     ('plain: model.type=None', 'is not the config of a detector: its model has the type None'),
     ('plain: model=[1]', 'is not the config of a detector: its model is [1]'),
     ('plain: model.type=RetinaNett', "model 'RetinaNett' is not registered (did you mean 'RetinaNet'?) ... custom_imp"),
@@ -153,6 +179,11 @@ CASES = [  # command, and what is in the message
     # hooks
     ('train.py hook.py --preflight-images 0', "LossWeightHook schedules method 'fgfi', the model has ['hint']"),
     ('train.py hook_plain.py', 'this hook of kddet needs a kddet.Distiller or LabelEncAutoencoder, the model is a Ret'),
+    ('plain: custom_hooks=[CountHook]', "custom_hooks[0] is 'CountHook', it must be dict(type='...', ...)"),
+    ('plain: custom_hooks.type=CountHook', 'custom_hooks must be a list, [dict(type=...), ...]'),
+    ('plain: default_hooks.logger=LoggerHook', "default_hooks.logger is 'LoggerHook', it must be dict(type="),
+    ('plain: default_hooks.checkpoint.save_best=nothing/mAP', "is 'nothing/mAP', and ... names begin with coco/; wri"),
+    ('train.py board.py', 'Backend, which vis_backends of the visualizer asks for, needs a package that is not there'),
     ('plain: default_hooks.logger.type=LogerHook', "hook 'LogerHook' is not registered (did you mean 'LoggerHook'?)"),
     # classes
     ('train.py student.py --method adl --teacher pets.py --teacher-checkpoint pets.pth',
@@ -176,6 +207,16 @@ CASES = [  # command, and what is in the message
     ('data:.ann_file={world}/uncategorised.json', 'annotations[0] has no category_id; every one needs image_id, cate'),
     ('data:.ann_file={world}/imageless.json', "1 of 8 pictures of train_dataloader ... the first is ... gone.jpg'"),
     ('data:.metainfo.classes="(\'cat\',\'dog\')"', 'have none of the classes cat, dog of metainfo; they have zero, on'),
+    *((f'{kind}:.ann_file={{world}}/{name}.json', said) for kind in ('data', 'own') for name, said in (
+        ('wordy', "wordy.json' are not of COCO: the bbox of annotations[1] is [1, 2, 'x', 4], it must be four numbers"),
+        ('short', "the bbox of annotations[0] is [1, 2], it must be four numbers, [x, y, width, height] in pixels"),
+        ('sizeless', 'images[0] has no width; every one needs id, file_name, width, height'),
+        ('kindless', 'are not of COCO: a dict with the lists images, annotations and categories ... has the keys'),
+        ('binary', "binary.json' are not json ('utf-8' codec can't decode"),
+        ('foreign', 'boxes, and none of a class: their category_id is 99, and the ids of the classes are'))),
+    ('data:.filter_cfg=None train_dataloader.dataset.ann_file={world}/boxless.json', 'has a box, there is nothing to'),
+    ('train.py unpacked.py', "is not packed, it has the keys ... must be dict(type='PackDetInputs')"),
+    ('train.py unboxed.py', "no boxes to train on; its pipeline needs dict(type='LoadAnnotations', with_bbox=True)"),
     ('data:.type=CocoDatset', "dataset 'CocoDatset' is not registered (did you mean 'CocoDataset'?)"),
     ('data:.pipeline.2.type=Resizee', "transform 'Resizee' is not registered (did you mean 'Resize'?)"),
     ('plain: val_dataloader.dataset.ann_file=no.json', "no.json' of val_dataloader.dataset do not exist"),
@@ -184,6 +225,8 @@ CASES = [  # command, and what is in the message
     ('plain: train_dataloader.batch_size=20 train_dataloader.drop_last=True', 'make no batch; lower batch_size (20)'),
     ('test.py student.py student.pth --cfg-options test_dataloader.dataset.ann_file=no.json', 'test_dataloader.datase'),
     # settings of the host
+    ('plain: randomness.seed=abc', "randomness.seed is 'abc', it must be a whole number from 0 to"),
+    ('plain: randomness=abc', "randomness is 'abc', it must be dict(seed=0)"),
     ('plain: train_cfg.max_epochs=many', "max_epochs of EpochBasedTrainLoop is 'many', it must be a whole number"),
     ('plain: optim_wrapper.optimizer.lr=high', "AdamW cannot be built from its settings, lr='high'"),
     ('plain: optim_wrapper.optimizer.lr=-1', 'AdamW cannot be built from its settings ... Invalid learning rate: -1'),
@@ -459,6 +502,18 @@ def _configs(world):
             'step1.py': f"{plain}model = dict(_delete_=True, type='kddet.LabelEncAutoencoder', student=_base_.model)\n",
             'scores.py': f"{distil}model = dict(methods=dict(_delete_=True, adl=dict("
                          "type='kddet.AdaptiveDistillation')))\n",
+            'itself.py': "_base_ = 'itself.py'\n", 'round.py': "_base_ = ['around.py']\n",
+            'around.py': "_base_ = ['student.py', 'round.py']\n", 'leaves.py': f'{plain}import sys\nsys.exit(3)\n',
+            'imports.py': f"{plain}custom_imports = 'lab'\n", 'scope.py': f"{plain}default_scope = 'nowhere'\n",
+            'board.py': f"{plain}import sys\nsys.path.insert(0, '{world}')\n"
+                        "custom_imports = dict(imports=['own_parts'])\n"
+                        "visualizer = dict(vis_backends=[dict(type='OwnBackend')])\n",
+            'own_data.py': f"{plain}import sys\nsys.path.insert(0, '{world}')\n"
+                           "custom_imports = dict(imports=['own_parts'])\n"
+                           "train_dataloader = dict(dataset=dict(type='OwnDataset', filter_cfg=None))\n",
+            'own_parts.py': PARTS,
+            **{f'{name}.py': f'{plain}train_dataloader = dict(dataset=dict(pipeline=[{LOADED}, {last}]))\n'
+               for name, last in (('unpacked', BOXED), ('unboxed', PACKED))},
             'list.yaml': '[a]\n', 'seedless.yaml': study('[]'), 'seed.yaml': study('0'),
             'variant.yaml': study(variants='{v: }'), 'pair.yaml': study(pairs='{p: student.py}'),
             'methods.yaml': study(variants='{v: {student: student.py}}'),
@@ -480,10 +535,16 @@ def _data(world, digits):
     (world / 'texts').mkdir()
     for picture in (digits / 'train').iterdir():
         (world / 'texts' / picture.name).write_text('no picture')
+    (world / 'binary.json').write_bytes(b'\xff\x00\x01')
     (world / 'broken.json').write_text('{"images": [')
     whole = json.loads((digits / 'instances_train.json').read_text())
     images, boxes = whole['images'], whole['annotations']
     for name, content in dict(
+            wordy=dict(whole, annotations=[boxes[0], dict(boxes[1], bbox=[1, 2, 'x', 4])]),
+            short=dict(whole, annotations=[dict(boxes[0], bbox=[1, 2])]),
+            sizeless=dict(whole, images=[{key: value for key, value in images[0].items() if key != 'width'}]),
+            kindless={key: value for key, value in whole.items() if key != 'categories'},
+            foreign=dict(whole, annotations=[dict(box, category_id=99) for box in boxes]),
             list=[1, 2], object=dict(a=1), nothing=dict(whole, images=[], annotations=[]),
             boxless=dict(whole, annotations=[]),
             imageless=dict(whole, images=[dict(images[0], file_name='gone.jpg'), *images[1:]]),
@@ -583,6 +644,31 @@ def test_a_picture_that_cannot_be_read_stops_the_run_by_name(run):
     code, said = run('data:.data_prefix.img={world}/texts/ --work-dir unread')
     message = check_message(said, 'the run stopped after iteration 0: failed to load image: ... --resume')
     assert code == 1 and re.search(r'texts/\d+\.jpg', message)
+
+
+def test_a_metric_to_save_the_best_by_that_is_not_given_is_named(run):
+    code, said = run('plain: default_hooks.checkpoint.save_best=coco/nothing --work-dir unsaved')
+    check_message(said, "save_best of the checkpoint hook is 'coco/nothing', and the validation gave coco/bbox_mAP, ...")
+    assert code == 1
+
+
+def test_an_evaluation_that_will_fail_is_said_before_the_first_step(run):
+    command = 'train.py distil.py --dry-run --cfg-options val_evaluator.ann_file=None'
+    code, said = run(f'{command} val_dataloader.dataset.pipeline.2.type=Resize '
+                     'val_dataloader.dataset.pipeline.2.scale="(96,96)"')
+    check_message(said, 'accuracy: val_evaluator fails, as it would in the first validation: AssertionError: ground tr')
+    assert code == 1
+
+
+def test_a_threshold_does_not_pass_unmeasured(run):
+    code, said = run('train.py distil.py --dry-run --preflight-images 0 --min-teacher-map 0.3')
+    check_message(said, 'accuracy: not measured, and --min-teacher-map 0.3 is asked for; leave out --preflight-images 0')
+    assert code == 1
+
+
+def test_a_refused_export_leaves_nothing(run, world):
+    code, _ = run('export_student.py two_stage.pth -o exported/a.pth --config student.py')
+    assert code == 2 and not (world / 'exported').exists()
 
 
 def test_a_cache_that_does_not_fit_is_said_before_the_first_step(run):
