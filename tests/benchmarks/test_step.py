@@ -3,7 +3,7 @@ import copy
 import pytest
 from mmengine.config import Config
 
-from kddet.benchmarks.step import Cost, measure, table
+from kddet.benchmarks.step import Cost, build, measure, table, toy_batch
 from kddet.project.overlay import distillation_config
 from kddet.testing import tiny_detector
 
@@ -26,6 +26,15 @@ def test_every_part_is_measured(family, methods):
     assert min(cost.student, cost.teacher, cost.distillation) > 0
     assert cost.recorded_memory > 0 and cost.shape == (1, 64, 96)
     assert cfg.to_dict() == before
+
+
+def test_augmentations_of_the_batch_are_left_out():
+    cfg = config('retinanet', dict(hint=dict(type='kddet.HintLearning')))
+    cfg.model.student.data_preprocessor.batch_augments = [
+        dict(type='BatchSyncRandomResize', random_size_range=(96, 160), size_divisor=32, interval=1)]
+    model = build(cfg, 'nowhere')
+    inputs, samples = toy_batch(model, 2, 64, 96)
+    assert inputs.shape == (2, 3, 64, 96) and len(samples) == 2
 
 
 def test_ratios():

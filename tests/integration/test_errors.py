@@ -64,7 +64,7 @@ CASES = [  # command, and what is in the message
     ('train.py round.py', 'around.py -> ... round.py; take one out of the _base_ of the one before'),
     ('train.py leaves.py', "leaves.py' ends Python itself (line 3), by sys.exit(3); a config only sets values"),
     ('train.py imports.py', "custom_imports of config 'imports.py' is 'lab'; it must be dict(imports=['my_packag"),
-    ('train.py scope.py', "is registered in the scope mmdet, which is not looked into: write default_scope = 'mmdet' in"),
+    ('train.py scope.py', "is registered in the scope mmdet, which is not looked into: write default_scope = 'mmdet'"),
     ('plain: model.type=None', 'is not the config of a detector: its model has the type None'),
     ('plain: model=[1]', 'is not the config of a detector: its model is [1]'),
     ('plain: model.type=RetinaNett', "model 'RetinaNett' is not registered (did you mean 'RetinaNet'?) ... custom_imp"),
@@ -647,22 +647,20 @@ def test_a_picture_that_cannot_be_read_stops_the_run_by_name(run):
 
 
 def test_a_metric_to_save_the_best_by_that_is_not_given_is_named(run):
-    code, said = run('plain: default_hooks.checkpoint.save_best=coco/nothing --work-dir unsaved')
-    check_message(said, "save_best of the checkpoint hook is 'coco/nothing', and the validation gave coco/bbox_mAP, ...")
+    code, said = run('plain: default_hooks.checkpoint.save_best=coco/mAP --work-dir unsaved')
+    check_message(said, "save_best of the checkpoint hook is 'coco/mAP', and the validation gave coco/bbox_mAP, ")
     assert code == 1
 
 
 def test_an_evaluation_that_will_fail_is_said_before_the_first_step(run):
-    command = 'train.py distil.py --dry-run --cfg-options val_evaluator.ann_file=None'
-    code, said = run(f'{command} val_dataloader.dataset.pipeline.2.type=Resize '
-                     'val_dataloader.dataset.pipeline.2.scale="(96,96)"')
+    code, said = run('train.py distil.py --dry-run --cfg-options val_evaluator.ann_file=None')
     check_message(said, 'accuracy: val_evaluator fails, as it would in the first validation: AssertionError: ground tr')
     assert code == 1
 
 
 def test_a_threshold_does_not_pass_unmeasured(run):
     code, said = run('train.py distil.py --dry-run --preflight-images 0 --min-teacher-map 0.3')
-    check_message(said, 'accuracy: not measured, and --min-teacher-map 0.3 is asked for; leave out --preflight-images 0')
+    check_message(said, 'accuracy: not measured, and --min-teacher-map 0.3 is asked for; leave out --preflight')
     assert code == 1
 
 

@@ -184,6 +184,15 @@ def test_export_gives_a_plain_student(trained, run, plain_config, tmp_path):
     assert (tmp_path / 'again.pth').is_file()
 
 
+def test_export_reads_a_config_with_dotted_keys(run, plain_config, tmp_path):
+    cfg = copy.deepcopy(plain_config)
+    cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'bbox_head.retina_cls': dict(lr_mult=2.0), 'neck': dict()})
+    weights = MODELS.build(copy.deepcopy(cfg.model)).state_dict()
+    torch.save(dict(state_dict=weights, meta=dict(cfg=cfg.pretty_text)), tmp_path / 'dotted.pth')
+    run('export_student.py', 'dotted.pth', '-o', 'student.pth')
+    assert (tmp_path / 'student.pth').is_file()
+
+
 def test_export_of_something_else_writes_nothing(run, tmp_path, trained):
     torch.save(dict(state_dict={'a.weight': torch.ones(1)}), tmp_path / 'other.pth')
     error = run('export_student.py', 'other.pth', '-o', 'student.pth', '--config', trained[0], code=2)
