@@ -16,7 +16,7 @@ from kddet.registry import HOOKS
 from .loss_weight import methods_of, optimizers_of
 
 OVERFLOWS = 10  # in a row
-REMEDY = 'A lower learning rate or loss_weight, gradient clipping, or a look at these images may help'
+REMEDY = '. A lower learning rate or loss_weight, gradient clipping, or a look at these images may help'
 
 
 @HOOKS.register_module()
@@ -88,7 +88,7 @@ class TermWatchHook(Hook):
         self._broken, self._skipped = self._broken + 1 if broken else 0, False
         if self._broken > self._allowed:
             terms = [text for text in broken if not text.startswith('loss is')] or broken
-            raise RunFailed(f'iteration {runner.iter + 1}: {", ".join(terms)}; images: {_images(data_batch)}. {REMEDY}')
+            raise RunFailed(f'iteration {runner.iter + 1}: {", ".join(terms)}; images: {_images(data_batch)}{REMEDY}')
 
     def _check_silence(self, runner, logged: dict[str, float]) -> None:
         for name in list(self._silent):
@@ -116,7 +116,7 @@ def _check_weights(runner, iteration: int) -> None:
     model: nn.Module = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if broken := broken_tensors(model):
         raise RunFailed(f'iteration {iteration}: {len(broken)} tensors of the model are not finite any more, the first '
-                        f'is {broken[0]}; no checkpoint of them is written. {REMEDY}')
+                        f'is {broken[0]}; no checkpoint of them is written{REMEDY}')
 
 
 def _images(data_batch) -> str:
