@@ -1,4 +1,5 @@
 """A tool that is told to end runs its `finally` clauses, and what it forked ends at once."""
+import copy
 import multiprocessing
 import os
 import signal
@@ -81,7 +82,7 @@ def test_pools_of_processes_end(repository):
 
 @pytest.mark.slow
 def test_a_run_whose_metric_forks_ends(fork, plain_config, tmp_path):
-    cfg = plain_config.copy()
+    cfg = copy.deepcopy(plain_config)
     cfg.val_evaluator = dict(type='VOCMetric', metric='mAP', iou_thrs=[0.3, 0.4, 0.5, 0.6, 0.7])
     cfg.dump(tmp_path / 'pooled.py')
     code = fork('train.py', 'pooled.py', '--work-dir', 'run', folder=tmp_path, output=tmp_path / 'said')

@@ -1,3 +1,4 @@
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -101,7 +102,7 @@ def test_broken_statistics_are_not_saved():
 @pytest.mark.slow
 @pytest.mark.parametrize('by_epoch', [True, False])
 def test_the_last_checkpoint_is_the_last_good_one(distilled_config, tmp_path, by_epoch):
-    cfg = distilled_config.copy()
+    cfg = copy.deepcopy(distilled_config)
     cfg.work_dir = str(tmp_path)
     cfg.default_hooks.checkpoint.update(interval=1, by_epoch=by_epoch, max_keep_ckpts=1)
     cfg.custom_hooks = [dict(type='kddet.TermWatchHook'), dict(type='EMAHook')]

@@ -1,4 +1,5 @@
 """The verdict on what the teacher finds."""
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -77,7 +78,7 @@ class Fails(BaseMetric):
     ('nowhere', 'ok', 'mAP 0.500 on 2 of 4 images'),
 ])
 def test_an_evaluation_that_fails_stops_the_run(distilled_config, at, verdict, says):
-    cfg = distilled_config.copy()
+    cfg = copy.deepcopy(distilled_config)
     cfg.val_evaluator = dict(type='Fails', at=at)
     line = accuracy_line(cfg, MODELS.build(cfg.model), 2, 0.2, None)
     assert line.verdict == verdict and says in line.text
