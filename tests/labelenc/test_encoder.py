@@ -56,8 +56,7 @@ def test_adapter_is_three_convolutions_with_relu_between_them():
 def test_convolutions_start_as_the_authors_and_the_log_says_how(caplog):
     encoder = LabelEncoder(4, (16, 32, 64, 128), stem_channels=8)
     stem = encoder.stem.weight.clone()
-    logger = MMLogger.get_current_instance()
-    logger.setLevel('INFO')
+    logger = MMLogger.get_instance('start-of-the-label-encoder', log_level='INFO')  # one without a file to write to
     logger.addHandler(caplog.handler)
     encoder.init_weights()
     logger.removeHandler(caplog.handler)

@@ -3,6 +3,7 @@ from unittest import mock
 import cv2
 import pytest
 import torch
+from mmengine.structures import InstanceData
 
 from kddet.pictures import draw_encodings, draw_energy
 
@@ -44,8 +45,10 @@ def test_scales_are_as_wide_as_their_maps_and_say_where_they_end(tmp_path):
 def test_encodings_have_scales_and_names(tmp_path):
     maps = [torch.rand(16 // 2**level, 16 // 2**level) for level in range(4)]
     with mock.patch('kddet.pictures.encodings.save') as save:
-        draw_encodings(tmp_path / 'x.png', torch.rand(3, 64, 64), torch.tensor([[8.0, 8.0, 40.0, 40.0]]),
-                       torch.rand(2, 64, 64), maps, [f'stride {4 * 2**level}' for level in range(4)], torch.zeros(0, 4))
+        truth = InstanceData(bboxes=torch.tensor([[8.0, 8.0, 40.0, 40.0]]), labels=torch.tensor([0]),
+                             scores=torch.tensor([0.5]))
+        draw_encodings(tmp_path / 'x.png', torch.rand(3, 64, 64), truth, torch.rand(2, 64, 64), maps,
+                       [f'stride {4 * 2**level}' for level in range(4)], truth[:0])
     figure = save.call_args.args[0]
     assert len(scales(figure)) == 5 and figure.get_figwidth() < 14
     titles = [panel.get_title() for panel in figure.axes if panel.get_visible() and panel.images]

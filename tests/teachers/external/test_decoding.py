@@ -39,7 +39,7 @@ def found(teacher, student, sizes=((96, 160), (90, 100))):
 
 
 @pytest.mark.parametrize(('family', 'options'), [
-    ('retinanet', {}), ('retinanet', dict(num_classes=5)),
+    ('retinanet', dict(num_classes=5)), pytest.param('retinanet', {}, marks=pytest.mark.slow),
     pytest.param('gfl', {}, marks=pytest.mark.slow), pytest.param('gfl', dict(num_classes=5), marks=pytest.mark.slow)])
 def test_they_are_those_of_the_detector_itself(tmp_path, family, options):
     student, external, frozen = both(tmp_path, family, **options)
@@ -50,7 +50,8 @@ def test_they_are_those_of_the_detector_itself(tmp_path, family, options):
             torch.testing.assert_close(value, reference, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize('family', ['fcos', pytest.param('atss', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('family', ['fcos', 'atss'])
 def test_the_factor_beside_the_scores_is_left_out(tmp_path, family):
     """As FCOS without centerness: with all factors at 1."""
     student, external, frozen = both(tmp_path, family)
@@ -64,6 +65,7 @@ def test_the_factor_beside_the_scores_is_left_out(tmp_path, family):
             torch.testing.assert_close(value, reference)
 
 
+@pytest.mark.slow
 def test_the_batch_is_scaled_and_the_boxes_are_not(tmp_path):
     _, external, frozen = both(tmp_path, 'retinanet')
     external.input_scale = frozen.input_scale = 2.0
