@@ -16,7 +16,8 @@ def test_missing_and_too_old_packages_are_named_with_what_to_run():
     assert "pip install -e '.[openmmlab]'" in message and 'make setup' in message
 
 
-@pytest.mark.parametrize('name', ['torch', *(pytest.param(name, marks=pytest.mark.slow) for name in ('mmengine', 'mmcv', 'mmdet'))])
+@pytest.mark.parametrize('name', ['torch', *(
+    pytest.param(name, marks=pytest.mark.slow) for name in ('mmengine', 'mmcv', 'mmdet'))])
 def test_importing_kddet_without_one_says_so(repository, name):
     code = f"import sys; sys.modules['{name}'] = None; import kddet"
     done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=repository, capture_output=True, text=True)
