@@ -26,18 +26,22 @@ class Line:
         text: what was found.
         remedy: what to do, where the verdict is not ``ok``.
         details: lines of their own below.
+        teacher: that it is about, among several.
+        measured: figures of it, by name.
     """
     topic: str
     verdict: str
     text: str
     remedy: str = ''
     details: list[str] = field(default_factory=list)
+    teacher: str = ''
+    measured: dict[str, float] = field(default_factory=dict)
 
     def of(self, teacher: str) -> Line:
         """The same of one among several teachers, its name in front of what was found."""
         if not teacher:
             return self
-        return replace(self, text=f'{teacher}: {self.text}')
+        return replace(self, text=f'{teacher}: {self.text}', teacher=teacher)
 
     def __str__(self) -> str:
         head = f'  {self.verdict:4}  {self.topic:14} '

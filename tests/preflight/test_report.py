@@ -19,7 +19,7 @@ def test_every_line_shows_its_verdict_its_details_and_its_remedy():
 def test_lines_of_several_teachers_have_its_name_in_front():
     line = Line('size', NOTE, 'it was tested at 1', 'scale it', ['detail'])
     assert line.of('') == line
-    assert line.of('x101') == Line('size', NOTE, 'x101: it was tested at 1', 'scale it', ['detail'])
+    assert line.of('x101') == Line('size', NOTE, 'x101: it was tested at 1', 'scale it', ['detail'], 'x101')
 
 
 def test_long_texts_are_wrapped_below_themselves():
@@ -29,7 +29,7 @@ def test_long_texts_are_wrapped_below_themselves():
 
 
 def test_it_is_read_as_it_was_written(tmp_path):
-    report = Report('a learns', [Line('teacher', NOTE, 'mAP 0', 'look', ['one', 'two']), Line('a', OK, 'b')])
+    report = Report('a learns', [Line('teacher', NOTE, 'mAP 0', 'look', ['one', 'two']), Line('a', OK, 'b', measured=dict(mAP=0.5))])
     write_report(report, tmp_path)
     assert read_report(tmp_path / FILE) == report
 

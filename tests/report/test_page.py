@@ -1,6 +1,5 @@
 """The page as text."""
 import copy
-import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -9,13 +8,17 @@ from pathlib import Path
 import pytest
 
 import kddet.report
+from kddet.preflight import Report
+from kddet.preflight.accuracy import _judged
+from kddet.preflight.report import write_report
+from kddet.project.evaluation import Evaluation
 from kddet.report import make_report
 from kddet.report.comparison import glance
 from kddet.report.detectors import line_up
 from kddet.report.page import points, signed
 from kddet.report.preflight_accuracy import before_training
 from kddet.report.run_folder import RunFolder
-from kddet.teachers.accuracy import teacher_accuracy
+from kddet.teachers.accuracy import OWN_DATA, teacher_accuracy
 
 VOID = {'meta', 'link', 'br'}
 
@@ -106,16 +109,15 @@ def test_a_teacher_without_a_figure_is_not_measured(work_dirs):
 def test_it_has_the_figure_of_the_report_before_the_first_step(work_dirs, tmp_path):
     run = RunFolder(shutil.copytree(work_dirs[1], tmp_path / 'hint'))
     report = run.path / 'start/preflight.json'
-    content = json.loads(report.read_text())
 
-    def row(where):
-        content['lines'][0]['text'] = f'the teacher has mAP 0.316 on 4 of 8 images of {where}'
-        report.write_text(json.dumps(content))
+    def row(**more):
+        lines = [_judged(Evaluation({'coco/bbox_mAP': 0.316}, {}, 4, 8, **more), 0.01)]
+        write_report(Report('a learns from b', lines), report.parent)
         return before_training(glance(line_up([run], None, []), None)[0])
-    found = row('the validation data')
+    found = row()
     assert (found.measures['mAP'], found.before) == (pytest.approx(31.6), 'before training, on 4 of 8 pictures')
-    assert row('the validation data, 3 classes').before.endswith('8 pictures, 3 classes')
-    assert row("the teacher's own validation data").measures['mAP'] is None
+    assert row(of_classes=['a', 'b', 'c']).before.endswith('8 pictures, 3 classes')
+    assert row(where=OWN_DATA).measures['mAP'] is None
     report.write_text('{"title": "cut')
     assert run.preflight is None
 
