@@ -29,7 +29,8 @@ def test_long_texts_are_wrapped_below_themselves():
 
 
 def test_it_is_read_as_it_was_written(tmp_path):
-    report = Report('a learns', [Line('teacher', NOTE, 'mAP 0', 'look', ['one', 'two']), Line('a', OK, 'b', measured=dict(mAP=0.5))])
+    report = Report('a learns', [Line('teacher', NOTE, 'mAP 0', 'look', ['one', 'two']),
+                                 Line('a', OK, 'b', measured=dict(mAP=0.5))])
     write_report(report, tmp_path)
     assert read_report(tmp_path / FILE) == report
 
