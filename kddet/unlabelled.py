@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor
 
-from kddet.project.config import data_sources
+from kddet.project.config import data_sources, type_name
 from kddet.recording.forward import forward_to
 from kddet.recording.recorder import Recorder, Records
 from kddet.recording.rois import roi_taps
@@ -40,11 +40,11 @@ def check_unlabelled_data(cfg: Config) -> None:
     Raises:
         ValueError: names the data set.
     """
-    if cfg.model.get('type') == 'kddet.Distiller':
+    if (kind := type_name(cfg.model.get('type'))) == 'kddet.Distiller':
         return
     for source in data_sources(cfg.get('train_dataloader', {}).get('dataset', {})):
-        if source.get('type') == 'kddet.UnlabelledDataset' and not source.get('use_hard_loss', True):
-            raise ValueError(f'{source.get("ann_file")!r} is read with use_hard_loss=False, and a {cfg.model.type} '
+        if type_name(source.get('type')) == 'kddet.UnlabelledDataset' and not source.get('use_hard_loss', True):
+            raise ValueError(f'{source.get("ann_file")!r} is read with use_hard_loss=False, and a {kind} '
                              'would train its images as empty ones; give it a kddet.Distiller, or leave use_hard_loss '
                              'on')
 

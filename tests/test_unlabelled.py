@@ -3,8 +3,8 @@ import copy
 import pytest
 import torch
 
-from kddet import Distiller
-from kddet.project.config import load_config, student_config
+from kddet import Distiller, UnlabelledDataset
+from kddet.project.config import data_sources, load_config, student_config
 from kddet.testing import tiny_detector, toy_samples
 from kddet.testing import training_step as step
 from kddet.unlabelled import check_unlabelled_data
@@ -107,4 +107,12 @@ def test_a_plain_detector_is_not_trained_on_them(repository):
     check_unlabelled_data(cfg)
     with pytest.raises(ValueError, match="'instances_train.json' is read with use_hard_loss=False, and a RetinaNet"):
         check_unlabelled_data(student_config(cfg))
+    plain = student_config(cfg)
+    for source in data_sources(plain.train_dataloader.dataset):  # as configs in pure Python style have it
+        if source.type == 'kddet.UnlabelledDataset':
+            source.type = UnlabelledDataset
+    with pytest.raises(ValueError, match='would train its images as empty ones'):
+        check_unlabelled_data(plain)
+    cfg.model.type = Distiller
+    check_unlabelled_data(cfg)
     check_unlabelled_data(load_config(repository / 'configs/digits/retinanet_r18-quarter_fpn_500i_digits-semi.py'))

@@ -94,7 +94,7 @@ def read_config(args: argparse.Namespace) -> Config:
 
 def imitation(cfg: Config, detector: torch.nn.Module, options: dict) -> kddet.FineGrainedImitation:
     """The config's own imitation, or one with the defaults, on the student alone."""
-    found = [method for method in (cfg.model.get('methods') or {}).values() if method['type'] == IMITATION]
+    found = [method for method in (cfg.model.get('methods') or {}).values() if type_name(method['type']) == IMITATION]
     settings = dict(method_options(found[0]) if found else {}, **options)
     settings.update(type=IMITATION, adapter=None)
     settings.pop('teacher_tap', None)
@@ -206,8 +206,8 @@ def teachers(cfg: Config, given: dict[str, Any], own: bool) -> Iterator[tuple[st
 def energy(args: argparse.Namespace) -> None:
     cfg = read_config(args)
     resolve_class_map(cfg)
-    if cfg.model.type != 'kddet.Distiller' or not named_teachers(cfg.model):
-        raise ValueError(f'the model of {args.config} is a {cfg.model.type} without a teacher; give a distillation '
+    if (kind := type_name(cfg.model.type)) != 'kddet.Distiller' or not named_teachers(cfg.model):
+        raise ValueError(f'the model of {args.config} is a {kind} without a teacher; give a distillation '
                          'config, whose features are compared with a teacher\'s')
     cfg.model.student.backbone.init_cfg = None
     model = build_model(cfg).eval()

@@ -16,7 +16,7 @@ from kddet.cache import Replay
 from kddet.distiller import Distiller
 from kddet.labelenc import LabelEncAutoencoder
 from kddet.labelenc.detector import num_classes_of
-from kddet.project.config import is_distillation, with_preprocessor
+from kddet.project.config import is_distillation, type_name, with_preprocessor
 from kddet.recording.recorder import Recorder, Records
 from kddet.recording.rois import extractor_taps, recorded_rois, roi_taps
 from kddet.registry import MODELS
@@ -120,8 +120,8 @@ def check_distiller(cfg: Config, name: str) -> None:
     Raises:
         ValueError: says whose model it is.
     """
-    if not is_distillation(cfg) or cfg.model.type != 'kddet.Distiller':
-        raise ValueError(f'{name} is not a distillation config: its model is a {cfg.model.type}; give '
+    if not is_distillation(cfg) or type_name(cfg.model.type) != 'kddet.Distiller':
+        raise ValueError(f'{name} is not a distillation config: its model is a {type_name(cfg.model.type)}; give '
                          'one, tools/train.py --method ... --dump-config writes it')
 
 
@@ -166,7 +166,7 @@ def build(cfg: Config, folder: str) -> Any:
         if teacher.get('cache'):
             teacher.cache.update(dir=f'{folder}/cache', max_gb=None, on_miss='write')
     for method in model.methods.values():
-        if method.type == 'kddet.LabelEnc':
+        if type_name(method.type) == 'kddet.LabelEnc':
             method.step1 = f'{folder}/step1.pth'
             step1 = LabelEncAutoencoder(model.student, data_preprocessor=preprocessor)
             torch.save(dict(state_dict=step1.state_dict()), method.step1)

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 
+from kddet.project.config import type_name
 from kddet.project.evaluation import quiet_host
 
 
@@ -80,8 +81,9 @@ def _annotate_first(dataset: dict) -> None:
     while 'pipeline' not in dataset:
         dataset = dataset['dataset']
     steps = list(dataset['pipeline'])
-    annotations = [step for step in steps if step['type'] == 'LoadAnnotations']
-    rest = [step for step in steps if step['type'] != 'LoadAnnotations']
+    loads = [type_name(step['type']).rpartition('.')[2] == 'LoadAnnotations' for step in steps]
+    annotations = [step for step, own in zip(steps, loads) if own]
+    rest = [step for step, own in zip(steps, loads) if not own]
     dataset['pipeline'] = [rest[0], *(annotations or [dict(type='LoadAnnotations', with_bbox=True)]), *rest[1:]]
 
 
