@@ -17,6 +17,7 @@ from mmengine.dist import barrier, get_rank, master_only
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from kddet.options import some
 from kddet.safe_pickle import TORCH_HAS_ALLOW_LIST, allow_mmengine_objects, restricted_pickle
 
 DISTILLER_PREFIX = 'distiller.'
@@ -119,7 +120,7 @@ def check_resumable(model: nn.Module, path: str) -> None:
     weights, wanted = state_dict_of(checkpoint), model.state_dict()
     if other := [key for key, value in wanted.items() if key not in weights or weights[key].shape != value.shape]:
         raise ValueError(f'cannot resume from {path!r}: {len(other)} of {len(wanted)} tensors of this model are not in '
-                         f'it in the same shape ({_some(other)}), so it is of another run, a plain one perhaps; '
+                         f'it in the same shape ({some(other, 2)}), so it is of another run, a plain one perhaps; '
                          f'{remedy}')
 
 
@@ -208,13 +209,9 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], *, name: str, 
     line = f'{name}: {loaded} of {len(wanted)} tensors loaded' + ''.join(
         f', {len(keys)} {kind}' for kind, keys in problems.items() if keys)
     if strict and any(keys for kind, keys in problems.items() if kind != 'unexpected' or not extra):
-        listed = '; '.join(f'{kind}: {_some(keys)}' for kind, keys in problems.items() if keys)
+        listed = '; '.join(f'{kind}: {some(keys, 2)}' for kind, keys in problems.items() if keys)
         raise ValueError(f'{line} ({listed}). {remedy}')
     return line
-
-
-def _some(keys: list[str], most: int = 2) -> str:
-    return ', '.join(keys[:most]) + (f' and {len(keys) - most} more' if len(keys) > most else '')
 
 
 @master_only

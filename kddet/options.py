@@ -52,6 +52,17 @@ def near(name: str, names: Iterable[str]) -> str:
     return f' (did you mean {found[0]!r}?)' if found else ''
 
 
+def some(names: Iterable[Any], most: int = 10) -> str:
+    """The first names, and how many more there are.
+
+    Example:
+        >>> some(['a', 'b', 'c'], most=2)
+        'a, b and 1 more'
+    """
+    listed = list(map(str, names))
+    return ', '.join(listed[:most]) + (f' and {len(listed) - most} more' if len(listed) > most else '')
+
+
 def _hints(kind: Callable) -> dict[str, Any]:
     kind = kind.func if isinstance(kind, partial) else kind
     try:

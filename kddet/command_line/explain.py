@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from traceback import walk_tb
 from types import FrameType
 from typing import Any
 
@@ -34,7 +34,7 @@ def explain(error: Exception) -> tuple[str, int] | None:
         return str(error), 1
     if isinstance(error, pickle.UnpicklingError):
         return f'the checkpoint is refused: {refusal_reason(error)}', 2
-    frames = list(_frames(error))
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     if message := (_of_registry(error) or _of_override(error, frames) or _of_building(error, frames)
                    or _of_visualizer(error, frames) or _of_port(error)):
         return message, 2
@@ -47,13 +47,6 @@ def explain(error: Exception) -> tuple[str, int] | None:
     if picture := _of_picture(error):
         return picture, 2
     return (_of_user(error), 2) if isinstance(error, USER_ERRORS) else None
-
-
-def _frames(error: BaseException) -> Iterator[FrameType]:
-    trace = error.__traceback__
-    while trace:
-        yield trace.tb_frame
-        trace = trace.tb_next
 
 
 def _package(frame: FrameType) -> str:

@@ -1,6 +1,7 @@
 """Whether the teacher finds anything at all in the student's pictures."""
 from __future__ import annotations
 
+from traceback import walk_tb
 from typing import Any
 
 from mmengine.config import Config
@@ -75,12 +76,8 @@ def _found(cfg: Config, model: Any, images: int, cache: str | None, name: str) -
 
 def _raised_in(error: BaseException) -> str | None:
     """The method of MMEngine's Evaluator that an error came out of, ``process`` and the like, if any."""
-    trace = error.__traceback__
-    while trace:
-        if isinstance(trace.tb_frame.f_locals.get('self'), Evaluator):
-            return trace.tb_frame.f_code.co_name
-        trace = trace.tb_next
-    return None
+    return next((frame.f_code.co_name for frame, _ in walk_tb(error.__traceback__)
+                 if isinstance(frame.f_locals.get('self'), Evaluator)), None)
 
 
 def _judged(found: Evaluation, least: float) -> Line:

@@ -1,12 +1,12 @@
 """The classes of student and teacher beside each other."""
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from mmengine.config import Config
 
+from kddet.options import some
 from kddet.project.classes import Classes, config_classes, disputed_classes, meeting, teacher_classes
 from kddet.teachers.settings import ONE, how_to_set
 
@@ -45,8 +45,8 @@ def _line(own: Classes | None, other: Classes | None, settings: Any, compared: b
     if (pairs := settings.get('class_map')) is not None:
         return _mapped(own, other, pairs)
     if own == other:
-        return Line('classes', OK, f'the same {len(own)}: {_named(own)}')
-    lists = [f'student {len(own)}: {_named(own)}', f'teacher {len(other)}: {_named(other)}']
+        return Line('classes', OK, f'the same {len(own)}: {some(own, MOST)}')
+    lists = [f'student {len(own)}: {some(own, MOST)}', f'teacher {len(other)}: {some(other, MOST)}']
     written = f"in a config {name or 'teacher'}=dict(class_map="
     if compared:
         return Line('classes', NOTE, 'they differ', f"--class-map auto, {written}'auto')", lists)
@@ -59,11 +59,11 @@ def _line(own: Classes | None, other: Classes | None, settings: Any, compared: b
 def _mapped(own: Classes, other: Classes, pairs: Any) -> Line:
     met = meeting(own, other, pairs)
     left = [name for index, name in enumerate(own) if index not in {mine for mine, _ in pairs}]
-    text = f"{len(met)} of the student's {len(own)} meet one of the teacher's {len(other)}: {_named(met)}"
+    text = f"{len(met)} of the student's {len(own)} meet one of the teacher's {len(other)}: {some(met, MOST)}"
     if not left:
         return Line('classes', OK, text)
     return Line('classes', NOTE, text, 'methods of features teach these too, those of scores and boxes do not',
-                [f'without a partner in the teacher: {_named(left)}'])
+                [f'without a partner in the teacher: {some(left, MOST)}'])
 
 
 def _apart(stored: Classes, configured: Classes) -> list[str]:
@@ -71,9 +71,5 @@ def _apart(stored: Classes, configured: Classes) -> list[str]:
     first = next((index for index, (one, other) in enumerate(zip(stored, configured)) if one != other),
                  min(len(stored), len(configured)))
     start = first if first >= MOST else 0
-    return [f'{where} {len(names)}' + (f', from {start} on' if start else '') + f': {_named(names[start:])}'
+    return [f'{where} {len(names)}' + (f', from {start} on' if start else '') + f': {some(names[start:], MOST)}'
             for where, names in (('in the checkpoint', stored), ('in its config', configured))]
-
-
-def _named(names: Sequence[str]) -> str:
-    return ', '.join(names[:MOST]) + (f' and {len(names) - MOST} more' if len(names) > MOST else '')

@@ -11,6 +11,7 @@ from mmengine.fileio import list_from_file
 from mmengine.registry import DATASETS
 
 from kddet.checkpoint import load_checkpoint
+from kddet.options import some
 from kddet.registry import MODELS
 from kddet.teachers.settings import ONE, called, method_options, methods_of, named_teachers
 
@@ -51,7 +52,7 @@ def check_same_classes(student: Classes | None, teacher: Classes | None, who: st
     """
     if student is not None and teacher is not None and student != teacher:
         raise ValueError(f'{who} compares the scores of each class, and the classes differ: the student has '
-                         f'{len(student)} ({_some(student)}), the {called(name)} {len(teacher)} ({_some(teacher)}); '
+                         f'{len(student)} ({some(student)}), the {called(name)} {len(teacher)} ({some(teacher)}); '
                          f"--class-map auto, in a config {name or 'teacher'}=dict(class_map='auto'), compares those "
                          'that both have by name, and methods that compare features do not care')
 
@@ -68,8 +69,8 @@ def check_config_classes(cfg: Config) -> None:
         theirs = getattr(_built(method), 'own_classes', None)
         if own is not None and theirs is not None and own != theirs:
             raise ValueError(f'method {name} goes by the names of the classes, and they differ: the student has '
-                             f'{len(own)} ({_some(own)}), what the method was trained on {len(theirs)} '
-                             f"({_some(theirs)}); train its first step on the student's own classes, in their order")
+                             f'{len(own)} ({some(own)}), what the method was trained on {len(theirs)} '
+                             f"({some(theirs)}); train its first step on the student's own classes, in their order")
     for name, teacher in named_teachers(cfg.model).items() if is_distillation(cfg) else ():
         compared = _comparing(methods_of(cfg.model, name))
         if compared and teacher.get('class_map') is None:
@@ -116,8 +117,8 @@ def measured_classes(cfg: Config, name: str = ONE) -> list[tuple[int, int]] | No
     if pairs := [(index, other.index(name)) for index, name in enumerate(own) if name in other]:
         return pairs
     who = called(name)
-    raise ValueError(f'student and {who} have no class in common by name: the student has {len(own)} ({_some(own)}), '
-                     f'the {who} {len(other)} ({_some(other)})')
+    raise ValueError(f'student and {who} have no class in common by name: the student has {len(own)} ({some(own)}), '
+                     f'the {who} {len(other)} ({some(other)})')
 
 
 def teacher_classes(teacher: ConfigDict) -> Classes | None:
@@ -166,7 +167,7 @@ def _resolve(own: Classes | None, teacher: ConfigDict, name: str, methods: Mappi
         return _without(teacher, methods, f'class_map={wanted!r} goes by names, and {unknown}', 'give pairs of '
                         'indices, or to an external teacher classes=[...] (--teacher-options)')
     names = {name: name for name in own if name in other} if wanted == 'auto' else dict(wanted)
-    lists = f'the student has {len(own)} ({_some(own)}), the {who} {len(other)} ({_some(other)})'
+    lists = f'the student has {len(own)} ({some(own)}), the {who} {len(other)} ({some(other)})'
     if missing := [name for name in names if name not in own] + [name for name in names.values() if name not in other]:
         raise ValueError(f'class_map names {", ".join(missing)}, which is not there: {lists}')
     if not names:
@@ -175,7 +176,7 @@ def _resolve(own: Classes | None, teacher: ConfigDict, name: str, methods: Mappi
     teacher.class_map = [[own.index(mine), other.index(theirs)] for mine, theirs in names.items()]
     left = [name for name in own if name not in names]
     return f'classes: {len(names)} of {len(own)} are compared with the {who}' + (
-        f'; without a partner: {_some(left)}' if left else '')
+        f'; without a partner: {some(left)}' if left else '')
 
 
 def _without(teacher: ConfigDict, methods: Mapping[str, Any], problem: str, remedy: str) -> str:
@@ -188,10 +189,6 @@ def _without(teacher: ConfigDict, methods: Mapping[str, Any], problem: str, reme
 
 def _comparing(methods: Mapping[str, Any]) -> list[str]:
     return [name for name, method in methods.items() if _compares_classes(method)]
-
-
-def _some(names: Sequence[str], most: int = 10) -> str:
-    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
 def _compares_classes(method: dict) -> bool:

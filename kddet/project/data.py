@@ -13,6 +13,8 @@ from mmdet.registry import DATASETS, METRICS
 from mmengine.config import Config
 from torch.utils.data import DataLoader, IterableDataset
 
+from kddet.options import some
+
 from .config import data_sources
 
 MOST = 1000  # pictures that are looked for
@@ -98,7 +100,7 @@ def annotation_problem(options: Mapping[str, Any], coco: bool = True) -> str | N
         return None
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in
                                                 ('images', 'annotations', 'categories')):
-        what = f'has the keys {_some(content)}' if isinstance(content, dict) else f'is a {type(content).__name__}'
+        what = f'has the keys {some(content)}' if isinstance(content, dict) else f'is a {type(content).__name__}'
         return f'{name} are not of COCO: a dict with the lists images, annotations and categories is asked for, this ' \
                f'{what}'
     return _content_problem(content, name, options)
@@ -121,13 +123,13 @@ def _content_problem(content: dict, name: str, options: Mapping[str, Any]) -> st
     known = [entry['name'] for entry in content['categories']]
     wanted = (options.get('metainfo') or {}).get('classes') or known
     if not set(wanted) & set(known):
-        return f'{name} have none of the classes {_some(wanted)} of metainfo; they have {_some(known)}: write these ' \
+        return f'{name} have none of the classes {some(wanted)} of metainfo; they have {some(known)}: write these ' \
                'names in metainfo=dict(classes=...)'
     numbers = {entry['id'] for entry in content['categories'] if entry['name'] in wanted}
     given = {box['category_id'] for box in content['annotations']}
     if given and not given & numbers:
         return f'{name} have {len(content["annotations"])} boxes, and none of a class: their category_id is ' \
-               f'{_some(sorted(given, key=str))}, and the ids of the classes are {_some(sorted(numbers, key=str))}; ' \
+               f'{some(sorted(given, key=str))}, and the ids of the classes are {some(sorted(numbers, key=str))}; ' \
                'correct category_id, or categories'
     if not content['annotations'] and (options.get('filter_cfg') or {}).get('filter_empty_gt'):
         return f'{name} have no boxes, and filter_cfg=dict(filter_empty_gt=True) leaves out pictures without: no ' \
@@ -183,8 +185,3 @@ def _picture_paths(dataset: Any) -> list[str]:
 
 def _listed(value: Any) -> list:
     return list(value) if isinstance(value, (list, tuple)) else [value] if value else []
-
-
-def _some(names: Any, most: int = 10) -> str:
-    names = list(map(str, names))
-    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')

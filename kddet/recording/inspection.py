@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kddet.checkpoint import first_line
 
 from .probe import ImageTooSmall, at_fitting_size, probe
-from .recorder import Records, is_list
+from .recorder import Records, is_list, tensors_in
 from .rois import ROI_HEAD, check_stages
 from .strides import DENSE_HEADS, Size, strides_of
 from .taps import head_words, level_names
@@ -137,16 +137,8 @@ def _described(name: str, module: nn.Module, records: Records) -> Tappable:
 def _items(output: Any) -> list[list[Tensor]]:
     """The tensors of what a submodule gives: a pyramid each, or one pyramid whose levels come one by one."""
     if isinstance(output, (tuple, list)) and not any(isinstance(item, Tensor) for item in output):
-        return [tensors for item in output if (tensors := _tensors(item))]
-    return [_tensors(output)]
-
-
-def _tensors(output: Any) -> list[Tensor]:
-    if isinstance(output, Tensor):
-        return [output]
-    if isinstance(output, (tuple, list)):
-        return [tensor for item in output for tensor in _tensors(item)]
-    return []
+        return [tensors for item in output if (tensors := list(tensors_in(item)))]
+    return [list(tensors_in(output))]
 
 
 def _alike(items: list[list[tuple[int, ...]]]) -> bool:

@@ -1,6 +1,7 @@
 """One picture through a detector, to see what its submodules give."""
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from itertools import chain
@@ -49,13 +50,11 @@ def at_fitting_size(detectors: list[Any], run: Callable[[int], Found]) -> Found:
     Raises:
         ImageTooSmall: none is enough.
     """
-    for size in (sizes := probe_sizes(detectors)):
-        try:
+    *sizes, largest = probe_sizes(detectors)
+    for size in sizes:
+        with contextlib.suppress(ImageTooSmall):
             return run(size)
-        except ImageTooSmall:
-            if size == sizes[-1]:
-                raise
-    raise AssertionError('there is a size')
+    return run(largest)
 
 
 def probe_sizes(detectors: list[Any]) -> list[int]:

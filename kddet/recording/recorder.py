@@ -81,7 +81,7 @@ class Records(Mapping):
     def tensors(self) -> Iterator[Tensor]:
         """Everything that was tapped, in order."""
         for tap in self:
-            yield from _tensors(self.values_of(tap))
+            yield from tensors_in(self.values_of(tap))
 
     def values_of(self, tap: str) -> list[Any]:
         """What was tapped, one a call; refused where it was overwritten in place since."""
@@ -240,15 +240,16 @@ def _concatenated(own: Any, more: Any) -> Any:
 
 
 def _versions(value: Any) -> tuple[int, ...]:
-    return tuple(tensor._version for tensor in _tensors(value) if not tensor.is_inference())
+    return tuple(tensor._version for tensor in tensors_in(value) if not tensor.is_inference())
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Of what a submodule took or gave, tuples and lists of any depth, in order."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, (tuple, list)):
         for item in value:
-            yield from _tensors(item)
+            yield from tensors_in(item)
 
 
 def _kind(value: Any) -> str:

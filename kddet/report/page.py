@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import kddet
+from kddet.options import some
 from kddet.pictures.curve_panels import curve_panels
 from kddet.pictures.kinds import KINDS
 
@@ -56,7 +57,7 @@ def render(columns: Sequence[Detector], reference: Detector | None, truth: Truth
         configs=[(column, column.run.config_file.read_text()) for column in students],
         preflights=[(column, found) for column in students if (found := column.run.preflight)],
         charts=_charts(columns, rows), classes=_classes(columns, reference, truth),
-        alone=[(column, _some(column.alone)) for column in columns if column.alone],
+        alone=[(column, some(column.alone, 20)) for column in columns if column.alone],
         all_classes=len(truth.classes) if truth else 0, partial=any(row.part for row in rows),
         comparisons=[each for each in comparisons if each.gains or each.losses or each.scenes],
         cost=[(label, values) for label, values in costs if any(values)],
@@ -109,10 +110,6 @@ def _charts(columns: Sequence[Detector], rows: Sequence[Any]) -> list[Chart]:
 def _drawn(row: Row) -> bool:
     """A teacher's line across the chart: its mAP is over the classes of the others."""
     return row.column.accuracy is not None and row.measures['mAP'] is not None and not row.part
-
-
-def _some(names: Sequence[str], most: int = 20) -> str:
-    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
 
 
 def _classes(columns: Sequence[Detector], reference: Detector | None, truth: Truth | None) -> list[dict]:
